@@ -1,0 +1,171 @@
+"""Every setting of a run as frozen dataclasses, with a JSON round trip. Presets are in `camfuse_jax.presets`."""
+
+import dataclasses
+import enum
+import json
+import typing
+from typing import Any, Literal
+
+from camfuse_jax.errors import UsageError
+
+_T = typing.TypeVar("_T")
+
+
+class Modality(enum.IntEnum):
+    """Row of the class weights and column of the classifier's output."""
+
+    IR = 0
+    VIS = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class NetConfig:
+    """Shape of the three networks.
+
+    Attributes:
+        encoder_widths: Channels of the encoder's five layers; the last is k.
+        decoder_widths: Channels of the decoder's four 3x3 layers.
+        phase_bias: One bias per pixel parity after an upsampling; False is the paper's plain convolution.
+        margin: Pixels by which images are continued on each side before encoding; 0 is the paper's.
+        init: `lapped` starts the auto-encoder as a lapped frequency transform and its inverse (`nets.lapped`);
+            `he` is the usual random start.
+        branches: Parallel depthwise branches per classifier layer.
+        strides: Step of each of the classifier's layers.
+    """
+
+    encoder_widths: tuple[int, ...] = (16, 32, 64, 128, 128)
+    decoder_widths: tuple[int, ...] = (128, 64, 32, 16)
+    phase_bias: bool = True
+    margin: int = 4
+    init: Literal["lapped", "he"] = "lapped"
+    branches: int = 4
+    strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Settings common to both training stages.
+
+    Attributes:
+        epochs: Passes over the data.
+        batch_size: Images per step over all devices together.
+        steps_per_epoch: Steps that count as one epoch; 0 means one pass over the source.
+        crop: Height and width of a training patch in pixels.
+        learning_rate: Peak learning rate of Adam.
+        schedule: `constant`, or `onecycle`: linear rise, then cosine fall to nearly zero.
+        warmup: Share of the steps in which `onecycle` rises.
+        clip: Largest global norm of a gradient; 0 leaves gradients as they are.
+        dtype: Type of the arithmetic inside the networks; parameters and losses stay float32.
+        log_every: Steps between two lines of metrics.
+        checkpoint_every: Steps between two checkpoints.
+    """
+
+    epochs: int = 30
+    batch_size: int = 16
+    steps_per_epoch: int = 0
+    crop: int = 256
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "onecycle"] = "onecycle"
+    warmup: float = 0.1
+    clip: float = 0.0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    log_every: int = 50
+    checkpoint_every: int = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderConfig(TrainConfig):
+    """Stage `ae`.
+
+    Attributes:
+        ssim_weight: Lambda of Eq. 7.
+        photos: Most photographs to use; 0 means all.
+        pair_images: Also train on the pairs' own training images (both data sets, `train` lists only).
+    """
+
+    ssim_weight: float = 100.0
+    photos: int = 0
+    pair_images: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig(TrainConfig):
+    """Stage `cls`.
+
+    Attributes:
+        stride: Step of the sliding window that cuts patches of `crop` pixels.
+        distance_weight: Alpha of Eq. 10 once it acts.
+        distance_from_epoch: First epoch (counted from 0) in which alpha acts.
+        augment: Vary intensity, contrast, polarity, noise and blur of the patches as real sensors do.
+    """
+
+    stride: int = 64
+    distance_weight: float = 3.0
+    distance_from_epoch: int = 20
+    augment: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole run.
+
+    Attributes:
+        net: Networks.
+        ae: Auto-encoder stage.
+        cls: Classifier stage.
+        seed: Seed of initial weights, order and augmentation.
+    """
+
+    net: NetConfig = NetConfig()
+    ae: AutoencoderConfig = AutoencoderConfig()
+    cls: ClassifierConfig = ClassifierConfig()
+    seed: int = 0
+
+
+def recipe(config: TrainConfig) -> dict[str, Any]:
+    """What the weights of a stage depend on: its settings without the intervals of reports and checkpoints."""
+    return {k: v for k, v in dataclasses.asdict(config).items() if k not in ("log_every", "checkpoint_every")}
+
+
+def to_json(config: Any) -> str:
+    """Writes a config dataclass as JSON text."""
+    return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+def from_json(cls: type[_T], text: str) -> _T:
+    """Reads what `to_json` wrote.
+
+    Raises:
+        UsageError: If a name or a choice is unknown, a value has another type, or the text is not a JSON object.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{cls.__name__} is not readable as JSON: {error}.") from error
+    return _build(cls, values, cls.__name__)
+
+
+def _build(cls: type, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise UsageError(f"{where} must be an object with named fields, got {type(values).__name__}.")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise UsageError(f"{where} has no field {', '.join(unknown)}.", f"Fields are: {', '.join(fields)}.")
+    types = typing.get_type_hints(cls)
+    return cls(**{name: _value(types[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, where)
+    origin = typing.get_origin(kind)
+    if origin is tuple and isinstance(value, list):
+        return tuple(value)
+    fits = value in typing.get_args(kind) if origin is Literal else isinstance(value, _ACCEPTED.get(kind, object))
+    if not fits or (isinstance(value, bool) and kind is not bool) or (origin is tuple):
+        raise UsageError(f"{where} cannot be {value!r}.", f"It is of type {kind}.")
+    return value
+
+
+_ACCEPTED = {int: int, float: (int, float), bool: bool, str: str}

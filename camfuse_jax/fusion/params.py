@@ -1,0 +1,136 @@
+"""The weights a fusion needs, as one pytree, and the file they travel in."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import flax.struct
+import flax.traverse_util
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from camfuse_jax import cam
+from camfuse_jax.config import NetConfig, from_json
+from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
+from camfuse_jax.nets.build import abstract_params
+
+SHIPPED = ("tno", "roadscene")
+_PARTS = ("encoder", "decoder", "classifier")
+
+
+@flax.struct.dataclass
+class Params:
+    """Weights of the three networks; the network's shape is static, the rest are leaves.
+
+    Attributes:
+        encoder: Parameters of `nets.Encoder`.
+        decoder: Parameters of `nets.Decoder`.
+        classifier: Parameters of `nets.Classifier`.
+        net: Shape of the networks.
+    """
+
+    encoder: Mapping[str, Any]
+    decoder: Mapping[str, Any]
+    classifier: Mapping[str, Any]
+    net: NetConfig = flax.struct.field(pytree_node=False, default=NetConfig())
+
+    @property
+    def class_weights(self) -> jax.Array:
+        """W_c of Eq. 1, shape (2, k), rows ordered as `Modality`."""
+        return cam.class_weights(self.classifier)
+
+    @property
+    def channel_weights(self) -> jax.Array:
+        """What_c of Eq. 3, shape (2, k), in (0, 1)."""
+        return cam.channel_weights(self.class_weights)
+
+
+def save_params(path: str | pathlib.Path, params: Params, *, card: Mapping[str, str] | None = None) -> None:
+    """Writes weights as one safetensors file; the network's shape and a card travel in its header.
+
+    Raises:
+        ResourceError: If the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    tree = {part: getattr(params, part) for part in _PARTS}
+    arrays = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
+    metadata = {"net": json.dumps(dataclasses.asdict(params.net)), **(card or {})}
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(safetensors.numpy.save(arrays, metadata))
+        temporary.replace(path)
+    except OSError as error:
+        raise ResourceError(f"The weights cannot be written to {path}: {error}.") from error
+
+
+def load_params(name_or_path: str | pathlib.Path = "tno") -> Params:
+    """Loads weights: `"tno"` and `"roadscene"` come with the package, anything else is a safetensors file.
+
+    Nothing is fetched and no code is executed. Shipped weights are checked against their recorded sha256.
+
+    Raises:
+        CheckpointError: If the file is absent, damaged, or does not hold these networks.
+    """
+    if str(name_or_path) in SHIPPED:
+        return _parse(_shipped_bytes(str(name_or_path)), where=f"shipped weights '{name_or_path}'")
+    path = pathlib.Path(name_or_path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"There are no weights at {path}.", f"Give a .safetensors file, or one of {', '.join(SHIPPED)}."
+        )
+    return _parse(path.read_bytes(), where=str(path))
+
+
+def card(name: str) -> dict[str, Any]:
+    """The card of shipped weights: recipe, data, seed, commit, sha256 and scores."""
+    return json.loads((resources.files("camfuse_jax") / "weights" / "cards.json").read_text())[name]
+
+
+def _shipped_bytes(name: str) -> bytes:
+    content = (resources.files("camfuse_jax") / "weights" / f"{name}.safetensors").read_bytes()
+    if hashlib.sha256(content).hexdigest() != card(name)["sha256"]:
+        raise CheckpointError(f"The shipped weights '{name}' are damaged.", "Install the package again.")
+    return content
+
+
+def _parse(content: bytes, *, where: str) -> Params:
+    try:
+        arrays = safetensors.numpy.load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        net = from_json(NetConfig, header["__metadata__"]["net"])
+    except (safetensors.SafetensorError, ValueError, KeyError, UsageError) as error:
+        raise CheckpointError(f"{where} is not a weights file of camfuse_jax: {error}.") from error
+    tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
+    params = Params(**{part: tree.get(part, {}) for part in _PARTS}, net=net)
+    check(params, where=where)
+    return params
+
+
+def check(params: Params, *, where: str) -> None:
+    """Compares weights with the networks they claim to be.
+
+    Raises:
+        CheckpointError: With the names that are missing, unexpected, of another shape or of another type.
+    """
+    wanted = flax.traverse_util.flatten_dict(abstract_params(params.net), sep="/")
+    found = flax.traverse_util.flatten_dict({p: getattr(params, p) for p in _PARTS}, sep="/")
+    both = sorted(wanted.keys() & found.keys())
+    lists = {
+        "missing": sorted(wanted.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - wanted.keys()),
+        "shape": [n for n in both if wanted[n].shape != found[n].shape],
+        "type": [n for n in both if wanted[n].dtype != found[n].dtype],
+    }
+    if any(lists.values()):
+        told = "; ".join(f"{kind}: {', '.join(names) or 'none'}" for kind, names in lists.items())
+        raise CheckpointError(f"{where} does not fit the network it names ({told}).")
+    if not all(np.isfinite(found[n]).all() for n in both):
+        raise CheckpointError(f"{where} holds values that are not finite.")
+

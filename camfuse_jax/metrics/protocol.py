@@ -1,0 +1,121 @@
+"""Protocols: which definition stands behind a metric's key, and the stamp that tells a table's reader."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+
+from camfuse_jax.errors import UsageError
+from camfuse_jax.metrics.registry import Metric, find_metric
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named set of definitions.
+
+    Attributes:
+        name: What `--protocol` takes.
+        note: Whose tables it follows, and where it cannot.
+        variants: Metric key to the key of the definition used instead; others stand for themselves.
+    """
+
+    name: str
+    note: str
+    variants: Mapping[str, str] = field(default_factory=dict)
+
+    def metric(self, key: str) -> Metric:
+        """The definition behind a key; raises UsageError for an unknown one."""
+        return find_metric(self.variants.get(key, key))
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "paper",
+            "Tang's MATLAB definitions on levels 0..255, mean SSIM, summed VIF: what fits the paper's Table 1 best.",
+        ),
+        Protocol(
+            "cddfuse",
+            "MMIF-CDDFuse utils/Evaluator.py with the scikit-image of its time. "
+            "It has no MS-SSIM and no noise estimate: those are as in 'paper'.",
+            {"AG": "AG_MEAN", "SSIM": "SSIM2", "MI": "MI_NATS", "PSNR": "PSNR_PEAK"},
+        ),
+        Protocol(
+            "tang",
+            "Linfeng-Tang/Image-Fusion, General Evaluation Metric, as its published results were computed. "
+            "Its SSIM and MS-SSIM are the multi-exposure ones of Ma et al. 2015, not implemented: here as in 'paper'. "
+            "Its published VIF and SD predate its present code and are not reproduced.",
+            {"SF": "SF_UNIT", "MI": "MI_TANG", "PSNR": "PSNR_48"},
+        ),
+    )
+}
+"""All protocols by name."""
+
+INPUT_RULE = "gray, 8 bit, levels 0..255; colour reduced to BT.601 luma, rint(0.299 R + 0.587 G + 0.114 B)"
+ROUNDING_RULE = "nothing is rounded before averaging; CSV and JSON hold every digit, Markdown is rounded for print"
+AVERAGING_RULE = "arithmetic mean over images for which the metric is defined; sample standard deviation (n - 1)"
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of this name.
+
+    Raises:
+        UsageError: No such protocol; the known ones are listed.
+    """
+    if name not in PROTOCOLS:
+        raise UsageError(f"There is no protocol {name!r}.", f"Known: {', '.join(PROTOCOLS)}.")
+    return PROTOCOLS[name]
+
+
+def stamp(protocol: str, keys: Sequence[str], images: Sequence[str], sources_sha256: str) -> dict[str, object]:
+    """What a reader must know to compute the same table: JSON-ready, the same for any order of the images.
+
+    Args:
+        protocol: Name of the protocol.
+        keys: Metric keys of the table.
+        images: Names of the images.
+        sources_sha256: Digest of the source images' pixels.
+
+    Returns:
+        Definitions, input range, rounding, averaging, number and digest of the image list, versions, and a digest of
+        all but the versions, by which two tables can be told comparable.
+    """
+    chosen = find_protocol(protocol)
+    definitions = {}
+    for key in keys:
+        metric = chosen.metric(key)
+        definitions[key] = {
+            "definition": metric.key,
+            "formula": metric.formula,
+            "range": metric.value_range,
+            "better": metric.direction,
+        }
+    facts: dict[str, object] = {
+        "protocol": chosen.name,
+        "note": chosen.note,
+        "input": INPUT_RULE,
+        "rounding": ROUNDING_RULE,
+        "averaging": AVERAGING_RULE,
+        "images": len(images),
+        "image_list_sha256": _digest("\n".join(sorted(images))),
+        "sources_sha256": sources_sha256,
+        "definitions": definitions,
+    }
+    return {**facts, "id": _digest(json.dumps(facts, sort_keys=True))[:12], "versions": _versions()}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in ("camfuse-jax", "numpy", "scipy"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

@@ -1,0 +1,24 @@
+"""The three networks, each returning its output and its named intermediates."""
+
+from camfuse_jax.nets.autoencoder import Decoder, Encoder
+from camfuse_jax.nets.build import (
+    abstract_params,
+    init_autoencoder,
+    init_classifier,
+    make_classifier,
+    make_decoder,
+    make_encoder,
+)
+from camfuse_jax.nets.classifier import Classifier
+
+__all__ = [
+    "Classifier",
+    "Decoder",
+    "Encoder",
+    "abstract_params",
+    "init_autoencoder",
+    "init_classifier",
+    "make_classifier",
+    "make_decoder",
+    "make_encoder",
+]

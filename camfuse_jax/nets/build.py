@@ -1,0 +1,66 @@
+"""The three networks of a config, and their parameters at the start of training."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from camfuse_jax.config import NetConfig
+from camfuse_jax.nets import lapped
+from camfuse_jax.nets.autoencoder import Decoder, Encoder
+from camfuse_jax.nets.classifier import Classifier
+
+_SIZE = (16, 16)  # any size serves to find the shapes
+
+
+def make_encoder(net: NetConfig, *, dtype: str = "float32") -> Encoder:
+    """The encoder of a config."""
+    return Encoder(net.encoder_widths, margin=net.margin, dtype=jnp.dtype(dtype))
+
+
+def make_decoder(net: NetConfig, *, dtype: str = "float32") -> Decoder:
+    """The decoder of a config."""
+    return Decoder(net.decoder_widths, phase_bias=net.phase_bias, margin=net.margin, dtype=jnp.dtype(dtype))
+
+
+def make_classifier(net: NetConfig, *, dtype: str = "float32") -> Classifier:
+    """The classifier of a config."""
+    return Classifier(net.branches, net.strides, dtype=jnp.dtype(dtype))
+
+
+def init_autoencoder(net: NetConfig, *, seed: int) -> dict[str, Any]:
+    """Parameters of encoder and decoder before training.
+
+    Returns:
+        `{"encoder": ..., "decoder": ...}`.
+    """
+    params = _random(net, seed)
+    if net.init == "lapped":
+        params["encoder"], params["decoder"] = lapped.start(params["encoder"], params["decoder"], seed=seed)
+    return {"encoder": params["encoder"], "decoder": params["decoder"]}
+
+
+def init_classifier(net: NetConfig, *, seed: int) -> dict[str, Any]:
+    """Parameters of the classifier before training."""
+    return _random(net, seed)["classifier"]
+
+
+def abstract_params(net: NetConfig) -> dict[str, Any]:
+    """Shapes and types of all parameters, by network, without computing any."""
+    return jax.eval_shape(lambda: _init(net, jax.random.key(0)))
+
+
+def _random(net: NetConfig, seed: int) -> dict[str, Any]:
+    return dict(jax.jit(_init, static_argnums=0)(net, jax.random.key(seed)))
+
+
+def _init(net: NetConfig, key: jax.Array) -> dict[str, Any]:
+    encoder_key, decoder_key, classifier_key = jax.random.split(key, 3)
+    image = jnp.zeros((1, *_SIZE, 1))
+    encoder, decoder, classifier = make_encoder(net), make_decoder(net), make_classifier(net)
+    (features, _), encoder_params = encoder.init_with_output(encoder_key, image)
+    return {
+        "encoder": encoder_params["params"],
+        "decoder": decoder.init(decoder_key, features, _SIZE)["params"],
+        "classifier": classifier.init(classifier_key, features)["params"],
+    }

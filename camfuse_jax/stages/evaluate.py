@@ -1,0 +1,99 @@
+"""Stage `eval`: scores our fused images, the baselines and anyone else's on a test split, and judges the networks."""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from camfuse_jax import fusion
+from camfuse_jax.config import Modality
+from camfuse_jax.data.sources import PairSource
+from camfuse_jax.errors import UsageError
+from camfuse_jax.fusion.apply import Params
+from camfuse_jax.images import write_gray
+from camfuse_jax.metrics import markdown, score_folders, ssim, vif, write_tables
+from camfuse_jax.nets import make_decoder, make_encoder
+from camfuse_jax.runtime import compiler_options
+from camfuse_jax.stages.places import NAMED, Places
+
+OURS = "camfuse"
+
+
+def evaluate_dataset(
+    places: Places,
+    *,
+    out: pathlib.Path | None = None,
+    weights: str | None = None,
+    others: Sequence[str] = (),
+    protocol: str = "paper",
+) -> None:
+    """Prints and writes the tables of a data set's test split.
+
+    Args:
+        places: Folders and data set.
+        out: Folder of the tables; `WORKDIR/eval-DATASET` by default.
+        weights: As for `load_params`; by default the workdir's own, else the shipped ones.
+        others: `NAME=DIR` of other methods' fused images.
+        protocol: Metric definitions.
+    """
+    folders = dict(_named_folder(text) for text in others)
+    chosen = weights or _default_weights(places)
+    params = fusion.load_params(chosen)
+    pairs = places.pairs("test")
+    out = out or places.workdir / f"eval-{places.label}"
+    fused = {}
+    for name, ir, vis in pairs:
+        fused[name] = np.asarray(fusion.fuse(params, ir, vis))
+        write_gray(out / OURS / f"{name}.png", fused[name])
+    tables = score_folders(list(pairs), folders, others={OURS: fused}, protocol=protocol)
+    files = write_tables(tables, out, title=places.label)
+    judged = judge(params, pairs)
+    print(f"{places.label}: {len(pairs)} test pairs, weights {chosen}\n")
+    print(markdown(tables))
+    print(judged)
+    (out / "networks.md").write_text(judged)
+    print("\n".join(f"wrote {path}" for path in files), file=sys.stderr)
+
+
+def judge(params: Params, pairs: PairSource) -> str:
+    """Says how well the auto-encoder gives images back and the classifier tells them apart, as Markdown.
+
+    A weak auto-encoder caps every fusion score, and an ignorant classifier's weights mean nothing.
+    """
+    run = jax.jit(_reconstruct, compiler_options=compiler_options())
+    rows, correct, total = [], 0, 0
+    scores: dict[str, list[tuple[float, float]]] = {"ir": [], "vis": []}
+    for _, ir, vis in pairs:
+        for kind, image in (("ir", ir), ("vis", vis)):
+            restored = np.asarray(run(params, image))
+            scores[kind].append((ssim(image, restored), vif(image, restored)))
+        seen = fusion.explain(params, ir, vis).probability[0]
+        correct += int(seen[Modality.IR].argmax() == Modality.IR) + int(seen[Modality.VIS].argmax() == Modality.VIS)
+        total += 2
+    for kind, values in scores.items():
+        means = np.mean(values, axis=0)
+        rows.append(f"| {kind} | {means[0]:.4f} | {means[1]:.4f} |")
+    head = "| reconstruction | SSIM | VIF |\n|---|---|---|\n"
+    return head + "\n".join(rows) + f"\n\nclassifier: {correct} of {total} test images right\n"
+
+
+def _reconstruct(params: Params, image_u8: jax.Array) -> jax.Array:
+    sym = image_u8.astype(np.float32)[None, ..., None] / 127.5 - 1
+    features, _ = make_encoder(params.net).apply({"params": params.encoder}, sym)
+    restored, _ = make_decoder(params.net).apply({"params": params.decoder}, features, sym.shape[1:3])
+    return jax.numpy.rint((restored[0, ..., 0] + 1) * 127.5)
+
+
+def _default_weights(places: Places) -> str:
+    if places.trained.is_file():
+        return str(places.trained)
+    return places.dataset if places.dataset in NAMED else NAMED[0]
+
+
+def _named_folder(text: str) -> tuple[str, pathlib.Path]:
+    name, separator, folder = text.partition("=")
+    if not separator or not name or not folder:
+        raise UsageError(f"--fused {text} does not name a method and a folder.", "Write --fused NAME=DIR.")
+    return name, pathlib.Path(folder)

@@ -1,0 +1,111 @@
+"""The training loop both stages share: restore, step, report, save."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from camfuse_jax.config import TrainConfig
+from camfuse_jax.data.loader import Loader
+from camfuse_jax.errors import NonFiniteLossError
+from camfuse_jax.training import parallel
+from camfuse_jax.training.checkpoint import StageCheckpoints
+from camfuse_jax.training.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a stage trains.
+
+    Attributes:
+        title: Name shown while training.
+        params: Parameters at the start.
+        frozen: Parameters that are used but not trained.
+        loss_fn: See `parallel.make_step`.
+        tx: Optimiser.
+        unroll: See `parallel.make_step`.
+    """
+
+    title: str
+    params: Any
+    frozen: Any
+    loss_fn: parallel.LossFn
+    tx: optax.GradientTransformation
+    unroll: bool = True
+
+
+def fit(
+    task: Task,
+    loader: Loader,
+    *,
+    config: TrainConfig,
+    total_steps: int,
+    checkpoints: StageCheckpoints,
+    devices: int | None = None,
+) -> parallel.TrainState:
+    """Trains to `total_steps`, going on from the newest checkpoint.
+
+    Args:
+        task: What to train.
+        loader: Batches; it is moved to the step training goes on from.
+        config: Intervals and batch size.
+        total_steps: Steps of the whole stage.
+        checkpoints: Where the state is kept.
+        devices: Number of devices to use; all by default.
+
+    Returns:
+        The final state, NumPy arrays.
+
+    Raises:
+        NonFiniteLossError: If a loss is not finite.
+    """
+    devices = devices or jax.local_device_count()
+    state = parallel.TrainState(jnp.int32(0), task.params, task.tx.init(task.params))
+    if checkpoints.latest is not None:
+        state = checkpoints.restore(state)
+    first = int(state.step)
+    if first >= total_steps:
+        return jax.tree.map(np.asarray, state)
+    loader.restore({**loader.state(), "step": first})
+    step_fn = parallel.make_step(task.loss_fn, task.tx, devices=devices, unroll=task.unroll)
+    progress = Progress(
+        task.title,
+        total_steps=total_steps,
+        first_step=first,
+        batch_size=config.batch_size,
+        metrics_file=checkpoints.folder / "metrics.jsonl",
+    )
+    replicated, recent = parallel.replicate(state, devices=devices), []
+    try:
+        for step in range(first + 1, total_steps + 1):
+            batch = parallel.shard(next(loader), devices=devices)
+            replicated, metrics = step_fn(replicated, task.frozen, batch)
+            recent.append(metrics)
+            saving = step % config.checkpoint_every == 0 or step == total_steps
+            if saving or step % config.log_every == 0:
+                progress.report(step, _means(recent, last_step=step, checkpoints=checkpoints))
+                recent = []
+            if saving:
+                checkpoints.save(step, parallel.unreplicate(replicated))
+    finally:
+        progress.close()
+    return parallel.unreplicate(replicated)
+
+
+def _means(recent: list[dict[str, jax.Array]], *, last_step: int, checkpoints: StageCheckpoints) -> dict[str, float]:
+    """Means of the metrics since the last report, after checking that every loss was finite."""
+    values = [{name: float(value[0]) for name, value in metrics.items()} for metrics in jax.device_get(recent)]
+    for i, metrics in enumerate(values):
+        if not math.isfinite(metrics["loss"]):
+            good = checkpoints.latest
+            where = f"step {good} in {checkpoints.folder}" if good is not None else "none was saved yet"
+            raise NonFiniteLossError(
+                f"The loss became {metrics['loss']} at step {last_step - len(values) + 1 + i}; "
+                f"last good checkpoint: {where}.",
+                "Lower the learning rate or set a gradient clip, and run the same command again.",
+            )
+    return {name: float(np.mean([metrics[name] for metrics in values])) for name in values[0]}

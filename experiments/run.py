@@ -1,0 +1,8 @@
+"""Trains, fuses and scores: `python experiments/run.py --stage data|ae|cls|fuse|eval|all`. See `--help`."""
+
+import sys
+
+from camfuse_jax.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())
