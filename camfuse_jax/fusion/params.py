@@ -133,4 +133,3 @@ def check(params: Params, *, where: str) -> None:
         raise CheckpointError(f"{where} does not fit the network it names ({told}).")
     if not all(np.isfinite(found[n]).all() for n in both):
         raise CheckpointError(f"{where} holds values that are not finite.")
-

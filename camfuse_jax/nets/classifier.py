@@ -27,7 +27,9 @@ class DepthwiseBranches(nn.Module):
     def __call__(self, x: Float[Array, "n h w k"]) -> Float[Array, "n h2 w2 k"]:
         channels = x.shape[-1]
         # Each branch sees 9 inputs and `branches` of them add up: variance is kept from layer to layer.
-        scale = nn.initializers.variance_scaling(2.0 / self.branches, "fan_in", "normal", in_axis=(1, 2), out_axis=(), batch_axis=(0, 3))
+        scale = nn.initializers.variance_scaling(
+            2.0 / self.branches, "fan_in", "normal", in_axis=(1, 2), out_axis=(), batch_axis=(0, 3)
+        )
         kernel = self.param("kernel", scale, (self.branches, 3, 3, channels)).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.branches, channels)).astype(self.dtype)
         return depthwise_branches(x.astype(self.dtype), kernel, bias, self.stride)

@@ -37,7 +37,7 @@ def _backward(stride, saved, grad):
     shifts = _shifts(padded, (rows, cols), stride)
     grads = [jnp.where(_pre_activation(shifts, k, b) > 0, grad, 0) for k, b in zip(kernel, bias, strict=True)]
     spreads = [_spread(g, padded.shape, stride) for g in grads]
-    n, height, width, channels = padded.shape
+    n, channels = padded.shape[0], padded.shape[3]
     view = (n, (rows - 1) * stride + 1, (cols - 1) * stride + 1, channels)
 
     def tap(padded_grad: Array, row_col: Array) -> tuple[Array, Array]:

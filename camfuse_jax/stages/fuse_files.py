@@ -1,16 +1,17 @@
 """Stage `fuse`: image files in, fused images and heat maps out."""
 
 import pathlib
+from importlib import resources
 
 from camfuse_jax import fusion
 from camfuse_jax.data.folders import pair_paths
-from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images import read_gray, write_gray
+from camfuse_jax.images import decode_gray, read_gray, write_gray
 from camfuse_jax.report.heatmaps import write_overlay
 
 DEMO = "demo"
-_DEMO_SEED, _DEMO_SIZE = 7, (480, 640)
+# `data.synthetic.synthetic_pair(6)`, kept as files because drawing it takes seconds.
+_DEMO_FILES = resources.files("camfuse_jax") / "demo"
 
 
 def fuse_files(*, ir: pathlib.Path | None, vis: pathlib.Path | None, out: pathlib.Path, weights: str) -> None:
@@ -27,7 +28,7 @@ def fuse_files(*, ir: pathlib.Path | None, vis: pathlib.Path | None, out: pathli
         raise UsageError("Only one of --ir and --vis is given.", "Give both, or neither for the demo pair.")
     params = fusion.load_params(weights)
     if ir is None or vis is None:
-        images = synthetic_pair(_DEMO_SEED, height=_DEMO_SIZE[0], width=_DEMO_SIZE[1])
+        images = [decode_gray((_DEMO_FILES / f"{kind}.png").read_bytes(), name=kind) for kind in ("ir", "vis")]
         for name, image in zip(("ir", "vis"), images, strict=True):
             write_gray(out / f"{DEMO}_{name}.png", image)
             print(f"{name} source: {out / f'{DEMO}_{name}.png'}")

@@ -144,6 +144,4 @@ def _loader(config: Config, places: Places) -> Loader:
         parts.append(FirstOf(photos, config.ae.photos))
     if config.ae.pair_images or photos is None:
         parts += [WindowSource(pairs, size=_WINDOW, stride=_STRIDE) for pairs in places.pairs_for_autoencoder()]
-    return Loader(
-        ConcatSource(*parts), PhotoExample(config.ae.crop), batch_size=config.ae.batch_size, seed=config.seed
-    )
+    return Loader(ConcatSource(*parts), PhotoExample(config.ae.crop), batch_size=config.ae.batch_size, seed=config.seed)

@@ -1,0 +1,68 @@
+"""Puts a workdir's trained weights into the package, with their card; for maintainers.
+
+`python experiments/ship_weights.py runs/default tno roadscene`, after `--stage all` of each data set in that workdir.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import subprocess
+
+from camfuse_jax.fusion import load_params, save_params
+
+WEIGHTS = pathlib.Path(__file__).parent.parent / "camfuse_jax" / "weights"
+
+
+def training_log(folder: pathlib.Path) -> dict[str, float]:
+    """Steps and last losses of a stage."""
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+def make_card(workdir: pathlib.Path, dataset: str, sha256: str) -> dict[str, object]:
+    """What travels with the weights."""
+    stage = workdir / f"cls-{dataset}"
+    table = json.loads((workdir / f"eval-{dataset}" / "camfuse.json").read_text())
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    config = json.loads((stage / "config.json").read_text())
+    return {
+        "sha256": sha256,
+        "commit": commit,
+        "licence": "Apache-2.0 (weights); the training photographs keep their owners' terms, see docs/data.md",
+        "input": "luminance, float in [0, 1] or uint8 / uint16 over the whole range",
+        "seed": config["ae"]["seed"],
+        "recipe": config,
+        "data": {
+            "ae": "8,000 photographs (COCO first, docs/data.md) and the train lists of TNO and RoadScene",
+            "cls": f"the train list of {dataset}",
+        },
+        "training": {"ae": training_log(workdir / "ae"), "cls": training_log(stage)},
+        "scores": {
+            "split": "test",
+            "protocol": table["stamp"]["protocol"],
+            "mean": table["mean"],
+            "networks": (workdir / f"eval-{dataset}" / "networks.md").read_text(),
+        },
+    }
+
+
+def main() -> None:
+    """Copies weights and writes `cards.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workdir", type=pathlib.Path)
+    parser.add_argument("datasets", nargs="+")
+    arguments = parser.parse_args()
+    path = WEIGHTS / "cards.json"
+    cards = json.loads(path.read_text()) if path.exists() else {}
+    for dataset in arguments.datasets:
+        target = WEIGHTS / f"{dataset}.safetensors"
+        params = load_params(arguments.workdir / f"cls-{dataset}" / "params.safetensors")
+        save_params(target, params, card={"name": dataset})
+        sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
+        cards[dataset] = make_card(arguments.workdir, dataset, sha256)
+        print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
+    path.write_text(json.dumps(cards, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
