@@ -78,9 +78,9 @@ def parse(argv: Sequence[str]) -> Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
-    options = parse(sys.argv[1:] if argv is None else argv)
-    runtime.configure()
     try:
+        options = parse(sys.argv[1:] if argv is None else argv)
+        runtime.configure()
         for stage in ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,):
             _STAGES[stage](options)
     except CamfuseError as error:

@@ -41,6 +41,15 @@ class NetConfig:
     branches: int = 4
     strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2)
 
+    def __post_init__(self) -> None:
+        """Checks the margin.
+
+        Raises:
+            UsageError: If it is not a multiple of 4, the size of a feature's cell.
+        """
+        if self.margin < 0 or self.margin % 4:
+            raise UsageError(f"The margin is {self.margin}.", "It must be a multiple of 4: 0, 4, 8, ...")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
@@ -96,13 +105,15 @@ class ClassifierConfig(TrainConfig):
         stride: Step of the sliding window that cuts patches of `crop` pixels.
         distance_weight: Alpha of Eq. 10 once it acts.
         distance_from_epoch: First epoch (counted from 0) in which alpha acts.
-        augment: Vary intensity, contrast, polarity, noise and blur of the patches as real sensors do.
+        augment: Vary brightness, contrast, gamma and noise of the patches as real sensors do.
+        equalise: Start with every channel's pooled value at 1 on average (`nets.equalise`).
     """
 
     stride: int = 64
     distance_weight: float = 3.0
     distance_from_epoch: int = 20
     augment: bool = True
+    equalise: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,7 +92,7 @@ class _Pairs(_Builder, skip_registration=True):
 class Tno(_Pairs):
     """The TNO Image Fusion Dataset: 134 registered thermal and visible pairs of military-relevant scenes at night.
 
-    From a local folder (`ir`, `vis`, `splits.json`), or from TNO's archive on figshare, with four files of the usual
+    From a local folder (`ir`, `vis`, `splits.json`), or from TNO's archive on figshare, with seven files of the usual
     test list that are not in it from the repository that publishes that list. The download could not be tried where it
     was written.
     """

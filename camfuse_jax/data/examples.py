@@ -73,8 +73,8 @@ def vary(image_sym: Float[ndarray, "h w"], rng: np.random.Generator) -> Float[nd
     Returns:
         Image in [-1, 1], float32.
     """
-    unit = np.clip((image_sym + 1) / 2, 0, 1) ** np.float32(np.exp(rng.uniform(-0.3, 0.3)))
-    sym = (unit * 2 - 1) * rng.uniform(0.7, 1.3) + rng.uniform(-0.2, 0.2)
+    unit = np.clip((image_sym + 1) / 2, 0, 1) ** np.float32(np.exp(rng.uniform(-0.15, 0.15)))
+    sym = (unit * 2 - 1) * rng.uniform(0.85, 1.15) + rng.uniform(-0.1, 0.1)
     if rng.random() < 0.5:
         sym = sym + rng.normal(scale=rng.uniform(0, 0.02), size=sym.shape)
     return np.clip(sym, -1, 1).astype(np.float32)

@@ -3,6 +3,7 @@
 from camfuse_jax.nets.autoencoder import Decoder, Encoder
 from camfuse_jax.nets.build import (
     abstract_params,
+    equalise,
     init_autoencoder,
     init_classifier,
     make_classifier,
@@ -16,6 +17,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "abstract_params",
+    "equalise",
     "init_autoencoder",
     "init_classifier",
     "make_classifier",

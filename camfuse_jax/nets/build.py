@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from camfuse_jax.config import NetConfig
 from camfuse_jax.nets import lapped
@@ -11,6 +12,7 @@ from camfuse_jax.nets.autoencoder import Decoder, Encoder
 from camfuse_jax.nets.classifier import Classifier
 
 _SIZE = (16, 16)  # any size serves to find the shapes
+_SMALLEST = 1e-5  # a channel that is silent is not blown up without bound
 
 
 def make_encoder(net: NetConfig, *, dtype: str = "float32") -> Encoder:
@@ -43,6 +45,25 @@ def init_autoencoder(net: NetConfig, *, seed: int) -> dict[str, Any]:
 def init_classifier(net: NetConfig, *, seed: int) -> dict[str, Any]:
     """Parameters of the classifier before training."""
     return _random(net, seed)["classifier"]
+
+
+def equalise(net: NetConfig, classifier: dict[str, Any], features: Float[Array, "n h4 w4 k"]) -> dict[str, Any]:
+    """Scales a freshly made classifier so that each channel's pooled value is 1 on average over some features.
+
+    Features differ in size by factors of hundreds (brightness against fine texture). Class weights multiply them, so
+    without a common scale a weight says more about its channel's size than about its meaning, and small channels
+    are hardly trained at all. Biases are zero at the start and ReLU keeps factors, so the first kernel can carry them.
+
+    Args:
+        net: Shape of the networks.
+        classifier: Parameters from `init_classifier`.
+        features: Encoder features of a batch of training images.
+    """
+    _, named = make_classifier(net).apply({"params": classifier}, features)
+    size = jnp.mean(named["pooled"], axis=0)
+    scale = 1 / jnp.maximum(size, _SMALLEST * jnp.max(size))
+    first = classifier["depthwise1"]
+    return {**classifier, "depthwise1": {**first, "kernel": first["kernel"] * scale}}
 
 
 def abstract_params(net: NetConfig) -> dict[str, Any]:

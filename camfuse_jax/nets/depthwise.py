@@ -27,7 +27,8 @@ def depthwise_branches(
 
 
 def _forward(x, kernel, bias, stride):
-    return depthwise_branches(x, kernel, bias, stride), (x, kernel, bias)
+    # Weights may come as NumPy arrays, which cannot be indexed by the traced numbers of the loop below.
+    return depthwise_branches(x, kernel, bias, stride), jax.tree.map(jnp.asarray, (x, kernel, bias))
 
 
 def _backward(stride, saved, grad):

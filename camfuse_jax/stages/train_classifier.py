@@ -14,7 +14,7 @@ from camfuse_jax.data.loader import Loader
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.windows import take_window, windows
 from camfuse_jax.fusion import Params, save_params
-from camfuse_jax.nets import init_classifier, make_classifier, make_encoder
+from camfuse_jax.nets import equalise, init_classifier, make_classifier, make_encoder
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.train_autoencoder import load_autoencoder
 from camfuse_jax.stages.train_autoencoder import stage_config as ae_config
@@ -101,6 +101,19 @@ def make_loss(config: Config, *, steps_per_epoch: int) -> LossFn:
     return loss_fn
 
 
+def start(config: Config, encoder: Any, image_sym: np.ndarray) -> dict[str, Any]:
+    """The classifier's parameters before training, scaled on a first batch where the config says so."""
+    classifier = init_classifier(config.net, seed=config.seed)
+    if not config.cls.equalise:
+        return classifier
+
+    def scale(classifier: Any, encoder: Any, image_sym: jax.Array) -> Any:
+        features, _ = make_encoder(config.net).apply({"params": encoder}, image_sym)
+        return equalise(config.net, classifier, features)
+
+    return jax.jit(scale)(classifier, encoder, image_sym)
+
+
 def train_classifier(config: Config, places: Places) -> Params:
     """Trains the classifier of a data set, or goes on where its last checkpoint is.
 
@@ -119,7 +132,7 @@ def train_classifier(config: Config, places: Places) -> Params:
         steps = config.cls.epochs * steps_per_epoch
         task = Task(
             f"cls-{places.label}",
-            init_classifier(config.net, seed=config.seed),
+            start(config, autoencoder["encoder"], next(FlatLoader(loader))["image"]),
             {"encoder": autoencoder["encoder"]},
             make_loss(config, steps_per_epoch=steps_per_epoch),
             make_optimizer(config.cls, total_steps=steps),

@@ -1,0 +1,129 @@
+"""One batch gives one result, however many devices share it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import camfuse_jax
+from camfuse_jax.errors import UsageError
+from camfuse_jax.training import parallel
+
+DATA = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+TARGET = np.arange(8, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """Losses and weights of both real stages on 1, 2 and 4 devices."""
+    target = tmp_path_factory.mktemp("devices") / "runs.npz"
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "PYTHONPATH": str(Path(camfuse_jax.__file__).parents[1]),
+        "JAX_PLATFORMS": "cpu",
+    }
+    script = Path(__file__).with_name("train_on_devices.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(target)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(target) as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["ae", "cls"])
+def test_losses_agree_to_a_millionth(real, stage):
+    one = real[f"{stage}/1/losses"]
+    assert np.all(np.isfinite(one))
+    assert len(set(one.tolist())) == 3
+    for devices in (2, 4):
+        np.testing.assert_allclose(real[f"{stage}/{devices}/losses"], one, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["ae", "cls"])
+def test_weights_agree_bit_for_bit_on_every_device(real, stage):
+    names = [name for name in real if name.startswith(f"{stage}/1/weights/")]
+    assert len(names) >= 5
+    for name in names:
+        one = real[name]
+        assert one.shape[0] == 1
+        for devices in (2, 4):
+            copies = real[name.replace("/1/", f"/{devices}/", 1)]
+            assert copies.shape[0] == devices
+            for copy in copies:
+                np.testing.assert_array_equal(copy, one[0], err_msg=f"{name} on {devices}")
+
+
+def _loss_fn(params, frozen, batch, step):
+    error = batch["x"] @ params["w"] - frozen["scale"] * batch["y"]
+    return jnp.mean(error**2), {"largest": jnp.max(jnp.abs(error)), "step_seen": step.astype(jnp.float32)}
+
+
+def _train(devices, *, unroll=True, steps=3):
+    tx = optax.sgd(0.05)
+    params = {"w": jnp.zeros(3)}
+    state = parallel.replicate(parallel.TrainState(jnp.int32(0), params, tx.init(params)), devices=devices)
+    step_fn = parallel.make_step(_loss_fn, tx, devices=devices, unroll=unroll)
+    history = []
+    for _ in range(steps):
+        batch = parallel.shard({"x": DATA, "y": TARGET}, devices=devices)
+        state, metrics = step_fn(state, {"scale": np.float32(2)}, batch)
+        history.append({name: value[0].item() for name, value in metrics.items()})
+    return parallel.unreplicate(state), history
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("unroll", [True, False])
+def test_a_step_is_a_step_on_the_mean_over_the_whole_batch(devices, unroll):
+    state, history = _train(devices, unroll=unroll)
+    w = np.zeros(3)
+    for i, metrics in enumerate(history):
+        error = DATA.astype(np.float64) @ w - 2 * TARGET
+        assert metrics["loss"] == pytest.approx(np.mean(error**2), rel=1e-5)
+        assert metrics["step_seen"] == i
+        w -= 0.05 * 2 * DATA.T.astype(np.float64) @ error / 8
+    np.testing.assert_allclose(state.params["w"], w, rtol=1e-4)
+    assert state.step == 3
+    assert isinstance(state.params["w"], np.ndarray)
+
+
+def test_two_devices_give_the_weights_of_one_bit_for_bit():
+    (one, losses), (two, others) = _train(1), _train(2)
+    np.testing.assert_array_equal(one.params["w"], two.params["w"])
+    assert [m["loss"] for m in losses] == [m["loss"] for m in others]
+
+
+def test_the_order_of_images_and_shards_is_kept():
+    batch = {"x": np.arange(16).reshape(8, 2), "y": np.arange(8)}
+    for devices, shape in ((1, (1, 4, 2)), (2, (2, 2, 2)), (4, (4, 1, 2))):
+        cut = parallel.shard(batch, devices=devices)
+        assert cut["y"].shape == shape
+        assert cut["y"].ravel().tolist() == list(range(8))
+        assert cut["x"].shape == (*shape, 2)
+
+
+@pytest.mark.parametrize(("devices", "shards"), [(1, 4), (2, 4), (4, 4), (3, 3), (8, 8)])
+def test_number_of_shards(devices, shards):
+    assert parallel.shard_count(devices) == shards
+
+
+@pytest.mark.parametrize(("size", "devices"), [(6, 1), (6, 2), (2, 4), (7, 1), (8, 3)])
+def test_a_batch_that_does_not_divide_is_refused(size, devices):
+    with pytest.raises(UsageError, match=rf"A batch of {size} .*multiple of {parallel.shard_count(devices)}"):
+        parallel.shard({"image": np.zeros((size, 2))}, devices=devices)
+
+
+def test_replicas_are_copies():
+    state = parallel.TrainState(jnp.int32(3), {"w": jnp.arange(2.0)}, ())
+    copies = parallel.replicate(state, devices=2)
+    assert copies.params["w"].shape == (2, 2)
+    jax.tree.map(np.testing.assert_array_equal, parallel.unreplicate(copies), state)

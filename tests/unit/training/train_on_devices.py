@@ -1,0 +1,63 @@
+"""Run by test_parallel.py in a process with four CPU devices: both stages' losses on 1, 2 and 4 of them."""
+
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from camfuse_jax import runtime
+from camfuse_jax.config import AutoencoderConfig, Config, NetConfig
+from camfuse_jax.nets import init_autoencoder, init_classifier
+from camfuse_jax.stages import train_autoencoder, train_classifier
+from camfuse_jax.training import parallel
+
+STEPS, BATCH, CROP = 3, 8, 32
+CONFIG = Config(
+    net=NetConfig(encoder_widths=(4, 6, 8, 8, 8), decoder_widths=(8, 8, 6, 4), init="he", strides=(1, 2)),
+    ae=AutoencoderConfig(crop=CROP, batch_size=BATCH),
+)
+
+
+def _tasks():
+    autoencoder = init_autoencoder(CONFIG.net, seed=0)
+    classifier = init_classifier(CONFIG.net, seed=0)
+    classifier["head"]["kernel"] = jax.random.normal(jax.random.key(1), classifier["head"]["kernel"].shape)
+    frozen = {"encoder": autoencoder["encoder"]}
+    yield "ae", autoencoder, {}, train_autoencoder.make_loss(CONFIG), True
+    # One step an epoch: the distance loss acts from the first of these steps on.
+    yield "cls", classifier, frozen, train_classifier.make_loss(CONFIG, steps_per_epoch=0), False
+
+
+def _train(params, frozen, loss_fn, *, devices, unroll):
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+    rng = np.random.default_rng(0)
+    step_fn = parallel.make_step(loss_fn, tx, devices=devices, unroll=unroll)
+    state = parallel.replicate(parallel.TrainState(jnp.int32(0), params, tx.init(params)), devices=devices)
+    losses = []
+    for _ in range(STEPS):
+        image = rng.uniform(-1, 1, (BATCH, CROP, CROP, 1)).astype(np.float32)
+        batch = {"image": image, "label": np.arange(BATCH, dtype=np.int32) % 2}
+        state, metrics = step_fn(state, frozen, parallel.shard(batch, devices=devices))
+        losses.append(float(metrics["loss"][0]))
+    copies = jax.device_get(state.params)
+    return losses, copies
+
+
+def main(target):
+    """Writes losses and every device's weights of all runs to an npz file."""
+    arrays = {}
+    for stage, params, frozen, loss_fn, unroll in _tasks():
+        for devices in (1, 2, 4):
+            losses, copies = _train(params, frozen, loss_fn, devices=devices, unroll=unroll)
+            arrays[f"{stage}/{devices}/losses"] = np.array(losses)
+            for i, leaf in enumerate(jax.tree.leaves(copies)):
+                arrays[f"{stage}/{devices}/weights/{i}"] = leaf
+    np.savez(target, **arrays)
+
+
+if __name__ == "__main__":
+    runtime.configure()
+    main(Path(sys.argv[1]))
