@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from typing import Any
 
 import jax
@@ -69,6 +70,7 @@ def fit(
         state = checkpoints.restore(state)
     first = int(state.step)
     if first >= total_steps:
+        print(f"{task.title}: already trained to step {first}", file=sys.stderr)
         return jax.tree.map(np.asarray, state)
     loader.restore({**loader.state(), "step": first})
     step_fn = parallel.make_step(task.loss_fn, task.tx, devices=devices, unroll=task.unroll)
