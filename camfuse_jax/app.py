@@ -41,6 +41,7 @@ class Options:
         weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, for eval the workdir's
             own if it has trained any, else the shipped ones.
         fused: Stage eval: other methods' fused images of the same pairs, as NAME=DIR; repeatable.
+        metrics: Stage eval: the paper's five, or all thirteen.
         protocol: Stage eval: definitions of the metrics: paper, cddfuse or tang.
         config: Networks and training.
     """
@@ -56,6 +57,7 @@ class Options:
     out: pathlib.Path | None = None
     weights: str | None = None
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    metrics: Literal["paper", "all"] = "paper"
     protocol: Literal["paper", "cddfuse", "tang"] = "paper"
     config: Annotated[Config, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Config)
 
@@ -128,7 +130,12 @@ def _eval(options: Options) -> None:
     from camfuse_jax.stages.evaluate import evaluate_dataset
 
     evaluate_dataset(
-        _places(options), out=options.out, weights=options.weights, others=options.fused, protocol=options.protocol
+        _places(options),
+        out=options.out,
+        weights=options.weights,
+        others=options.fused,
+        metrics=options.metrics,
+        protocol=options.protocol,
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import json
+import math
 import typing
 from typing import Any, Literal
 
@@ -16,6 +17,11 @@ class Modality(enum.IntEnum):
 
     IR = 0
     VIS = 1
+
+
+def _require(fits: bool, name: str, value: Any, wanted: str) -> None:
+    if not fits:
+        raise UsageError(f"{name} is {value}.", f"It must be {wanted}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +48,18 @@ class NetConfig:
     strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2)
 
     def __post_init__(self) -> None:
-        """Checks the margin.
+        """Checks the values.
 
         Raises:
-            UsageError: If it is not a multiple of 4, the size of a feature's cell.
+            UsageError: If one cannot be.
         """
-        if self.margin < 0 or self.margin % 4:
-            raise UsageError(f"The margin is {self.margin}.", "It must be a multiple of 4: 0, 4, 8, ...")
+        for name, count in (("encoder_widths", 5), ("decoder_widths", 4)):
+            widths = getattr(self, name)
+            _require(len(widths) == count and min(widths) > 0, f"net.{name}", widths, f"{count} positive numbers")
+        _require(0 <= self.margin <= 64 and self.margin % 4 == 0, "net.margin", self.margin, "0, 4, 8, ... up to 64")
+        _require(0 < self.branches <= 64, "net.branches", self.branches, "from 1 to 64")
+        steps_fit = 0 < len(self.strides) <= 16 and all(1 <= stride <= 8 for stride in self.strides)
+        _require(steps_fit, "net.strides", self.strides, "1 to 16 numbers from 1 to 8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +92,20 @@ class TrainConfig:
     log_every: int = 50
     checkpoint_every: int = 500
 
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            UsageError: If one cannot be.
+        """
+        for name in ("epochs", "batch_size", "crop", "log_every", "checkpoint_every"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "1 or more")
+        _require(self.steps_per_epoch >= 0, "steps_per_epoch", self.steps_per_epoch, "0 or more")
+        rate = self.learning_rate
+        _require(math.isfinite(rate) and rate > 0, "learning_rate", rate, "a positive number")
+        _require(0 <= self.warmup <= 1, "warmup", self.warmup, "from 0 to 1")
+        _require(self.clip >= 0, "clip", self.clip, "0 or more")
+
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig(TrainConfig):
@@ -96,6 +121,13 @@ class AutoencoderConfig(TrainConfig):
     photos: int = 0
     pair_images: bool = True
 
+    def __post_init__(self) -> None:
+        """Checks the values; raises as `TrainConfig` does."""
+        super().__post_init__()
+        _require(self.crop >= 11, "ae.crop", self.crop, "11 or more, the window of SSIM")
+        _require(self.photos >= 0, "ae.photos", self.photos, "0 or more")
+        _require(0 <= self.ssim_weight < math.inf, "ae.ssim_weight", self.ssim_weight, "0 or more")
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierConfig(TrainConfig):
@@ -106,14 +138,23 @@ class ClassifierConfig(TrainConfig):
         distance_weight: Alpha of Eq. 10 once it acts.
         distance_from_epoch: First epoch (counted from 0) in which alpha acts.
         augment: Vary brightness, contrast, gamma and noise of the patches as real sensors do.
-        equalise: Start with every channel's pooled value at 1 on average (`nets.equalise`).
+        channel_size: Start with every channel's pooled value at this on average (`nets.equalise`); 0 leaves the
+            random start as it is. The larger it is, the smaller are the class weights that decide alike.
     """
 
     stride: int = 64
     distance_weight: float = 3.0
     distance_from_epoch: int = 20
     augment: bool = True
-    equalise: bool = True
+    channel_size: float = 8.0
+
+    def __post_init__(self) -> None:
+        """Checks the values; raises as `TrainConfig` does."""
+        super().__post_init__()
+        _require(self.stride > 0, "cls.stride", self.stride, "1 or more")
+        _require(0 <= self.distance_weight < math.inf, "cls.distance_weight", self.distance_weight, "0 or more")
+        _require(0 <= self.channel_size < math.inf, "cls.channel_size", self.channel_size, "0 or more")
+        _require(self.distance_from_epoch >= 0, "cls.distance_from_epoch", self.distance_from_epoch, "0 or more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +172,10 @@ class Config:
     ae: AutoencoderConfig = AutoencoderConfig()
     cls: ClassifierConfig = ClassifierConfig()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the seed; raises as `TrainConfig` does."""
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
 
 
 def recipe(config: TrainConfig) -> dict[str, Any]:

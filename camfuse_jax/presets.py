@@ -49,7 +49,7 @@ def paper() -> Config:
             learning_rate=1e-6,
             schedule="constant",
             augment=False,
-            equalise=False,
+            channel_size=0.0,
         ),
     )
 

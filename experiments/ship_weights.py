@@ -57,7 +57,7 @@ def main() -> None:
     for dataset in arguments.datasets:
         target = WEIGHTS / f"{dataset}.safetensors"
         params = load_params(arguments.workdir / f"cls-{dataset}" / "params.safetensors")
-        save_params(target, params, card={"name": dataset})
+        save_params(target, params)
         sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
         cards[dataset] = make_card(arguments.workdir, dataset, sha256)
         print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")

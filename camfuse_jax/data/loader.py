@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from camfuse_jax.errors import InputError
+
 
 class Indexed(Protocol):
     """Anything with a length that can be indexed."""
@@ -34,7 +36,7 @@ class Loader:
         ahead: Batches prepared in advance.
 
     Raises:
-        ValueError: If the source has fewer records than a batch needs.
+        InputError: If the source has fewer records than a batch needs.
     """
 
     def __init__(
@@ -49,7 +51,10 @@ class Loader:
         ahead: int = 4,
     ):
         if not 0 < batch_size <= len(source):
-            raise ValueError(f"A batch of {batch_size} needs at least as many records; the source has {len(source)}.")
+            raise InputError(
+                f"A batch of {batch_size} needs at least as many records; the source has {len(source)}.",
+                "Give more images or a smaller batch size.",
+            )
         self._source, self._example = source, example
         self._batch_size, self._seed = batch_size, seed
         self._step, self._ahead = step, ahead

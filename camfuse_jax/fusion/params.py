@@ -51,8 +51,8 @@ class Params:
         return cam.channel_weights(self.class_weights)
 
 
-def save_params(path: str | pathlib.Path, params: Params, *, card: Mapping[str, str] | None = None) -> None:
-    """Writes weights as one safetensors file; the network's shape and a card travel in its header.
+def save_params(path: str | pathlib.Path, params: Params) -> None:
+    """Writes weights as one safetensors file; the network's shape travels in its header. Same weights, same bytes.
 
     Raises:
         ResourceError: If the file cannot be written.
@@ -60,11 +60,10 @@ def save_params(path: str | pathlib.Path, params: Params, *, card: Mapping[str, 
     path = pathlib.Path(path)
     tree = {part: getattr(params, part) for part in _PARTS}
     arrays = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
-    metadata = {"net": json.dumps(dataclasses.asdict(params.net)), **(card or {})}
     temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(safetensors.numpy.save(arrays, metadata))
+        temporary.write_bytes(safetensors.numpy.save(arrays, {"net": json.dumps(dataclasses.asdict(params.net))}))
         temporary.replace(path)
     except OSError as error:
         raise ResourceError(f"The weights cannot be written to {path}: {error}.") from error
@@ -105,31 +104,25 @@ def _parse(content: bytes, *, where: str) -> Params:
         arrays = safetensors.numpy.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         net = from_json(NetConfig, header["__metadata__"]["net"])
-    except (safetensors.SafetensorError, ValueError, KeyError, UsageError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, UsageError) as error:
         raise CheckpointError(f"{where} is not a weights file of camfuse_jax: {error}.") from error
+    _check(arrays, net, where=where)
     tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
-    params = Params(**{part: tree.get(part, {}) for part in _PARTS}, net=net)
-    check(params, where=where)
-    return params
+    return Params(**{part: tree[part] for part in _PARTS}, net=net)
 
 
-def check(params: Params, *, where: str) -> None:
-    """Compares weights with the networks they claim to be.
-
-    Raises:
-        CheckpointError: With the names that are missing, unexpected, of another shape or of another type.
-    """
-    wanted = flax.traverse_util.flatten_dict(abstract_params(params.net), sep="/")
-    found = flax.traverse_util.flatten_dict({p: getattr(params, p) for p in _PARTS}, sep="/")
-    both = sorted(wanted.keys() & found.keys())
+def _check(arrays: Mapping[str, np.ndarray], net: NetConfig, *, where: str) -> None:
+    """Compares arrays with those of the network they claim to be."""
+    wanted = flax.traverse_util.flatten_dict(abstract_params(net), sep="/")
+    both = sorted(wanted.keys() & arrays.keys())
     lists = {
-        "missing": sorted(wanted.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - wanted.keys()),
-        "shape": [n for n in both if wanted[n].shape != found[n].shape],
-        "type": [n for n in both if wanted[n].dtype != found[n].dtype],
+        "missing": sorted(wanted.keys() - arrays.keys()),
+        "unexpected": sorted(arrays.keys() - wanted.keys()),
+        "shape": [name for name in both if wanted[name].shape != arrays[name].shape],
+        "type": [name for name in both if wanted[name].dtype != arrays[name].dtype],
     }
     if any(lists.values()):
         told = "; ".join(f"{kind}: {', '.join(names) or 'none'}" for kind, names in lists.items())
         raise CheckpointError(f"{where} does not fit the network it names ({told}).")
-    if not all(np.isfinite(found[n]).all() for n in both):
+    if not all(np.isfinite(arrays[name]).all() for name in both):
         raise CheckpointError(f"{where} holds values that are not finite.")

@@ -47,8 +47,10 @@ def init_classifier(net: NetConfig, *, seed: int) -> dict[str, Any]:
     return _random(net, seed)["classifier"]
 
 
-def equalise(net: NetConfig, classifier: dict[str, Any], features: Float[Array, "n h4 w4 k"]) -> dict[str, Any]:
-    """Scales a freshly made classifier so that each channel's pooled value is 1 on average over some features.
+def equalise(
+    net: NetConfig, classifier: dict[str, Any], features: Float[Array, "n h4 w4 k"], *, size: float
+) -> dict[str, Any]:
+    """Scales a freshly made classifier so that each channel's pooled value is the same on average over some features.
 
     Features differ in size by factors of hundreds (brightness against fine texture). Class weights multiply them, so
     without a common scale a weight says more about its channel's size than about its meaning, and small channels
@@ -58,10 +60,11 @@ def equalise(net: NetConfig, classifier: dict[str, Any], features: Float[Array, 
         net: Shape of the networks.
         classifier: Parameters from `init_classifier`.
         features: Encoder features of a batch of training images.
+        size: The average that every channel gets.
     """
     _, named = make_classifier(net).apply({"params": classifier}, features)
-    size = jnp.mean(named["pooled"], axis=0)
-    scale = 1 / jnp.maximum(size, _SMALLEST * jnp.max(size))
+    found = jnp.mean(named["pooled"], axis=0)
+    scale = size / jnp.maximum(found, _SMALLEST * jnp.max(found))
     first = classifier["depthwise1"]
     return {**classifier, "depthwise1": {**first, "kernel": first["kernel"] * scale}}
 

@@ -47,7 +47,7 @@ def _backward(stride, saved, grad):
         for k, spread in zip(kernel, spreads, strict=True):
             # Pixel p was read by output p - (row, col); `spread` has a border of two in front.
             back = jax.lax.dynamic_slice(spread, (0, 2 - row, 2 - col, 0), padded.shape)
-            padded_grad = padded_grad + k[row, col] * back
+            padded_grad = padded_grad + k[row, col].reshape(1, 1, 1, -1) * back
         return padded_grad, jnp.stack([_pixel_sum(g * shift) for g in grads])
 
     taps = jnp.stack(jnp.meshgrid(jnp.arange(3), jnp.arange(3), indexing="ij"), axis=-1).reshape(9, 2)

@@ -2,7 +2,7 @@
 
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -13,12 +13,22 @@ from camfuse_jax.data.sources import PairSource
 from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion.apply import Params
 from camfuse_jax.images import write_gray
-from camfuse_jax.metrics import markdown, score_folders, ssim, vif, write_tables
+from camfuse_jax.metrics import (
+    ALL_METRICS,
+    PAPER_METRICS,
+    UndefinedMetricError,
+    markdown,
+    score_folders,
+    ssim,
+    vif,
+    write_tables,
+)
 from camfuse_jax.nets import make_decoder, make_encoder
 from camfuse_jax.runtime import compiler_options
 from camfuse_jax.stages.places import NAMED, Places
 
 OURS = "camfuse"
+_METRICS = {"paper": PAPER_METRICS, "all": ALL_METRICS}
 
 
 def evaluate_dataset(
@@ -27,6 +37,7 @@ def evaluate_dataset(
     out: pathlib.Path | None = None,
     weights: str | None = None,
     others: Sequence[str] = (),
+    metrics: str = "paper",
     protocol: str = "paper",
 ) -> None:
     """Prints and writes the tables of a data set's test split.
@@ -36,6 +47,7 @@ def evaluate_dataset(
         out: Folder of the tables; `WORKDIR/eval-DATASET` by default.
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         others: `NAME=DIR` of other methods' fused images.
+        metrics: `paper` for the paper's five, `all` for all.
         protocol: Metric definitions.
     """
     folders = dict(_named_folder(text) for text in others)
@@ -47,8 +59,8 @@ def evaluate_dataset(
     for name, ir, vis in pairs:
         fused[name] = np.asarray(fusion.fuse(params, ir, vis))
         write_gray(out / OURS / f"{name}.png", fused[name])
-    tables = score_folders(list(pairs), folders, others={OURS: fused}, protocol=protocol)
-    files = write_tables(tables, out, title=places.label)
+    tables = score_folders(list(pairs), folders, others={OURS: fused}, metrics=_METRICS[metrics], protocol=protocol)
+    files = write_tables(tables, out, against=OURS, title=places.label)
     judged = judge(params, pairs)
     print(f"{places.label}: {len(pairs)} test pairs, weights {chosen}\n")
     print(markdown(tables))
@@ -64,19 +76,28 @@ def judge(params: Params, pairs: PairSource) -> str:
     """
     run = jax.jit(_reconstruct, compiler_options=compiler_options())
     rows, correct, total = [], 0, 0
-    scores: dict[str, list[tuple[float, float]]] = {"ir": [], "vis": []}
+    scores: dict[str, list[tuple[float | None, ...]]] = {"ir": [], "vis": []}
     for _, ir, vis in pairs:
         for kind, image in (("ir", ir), ("vis", vis)):
             restored = np.asarray(run(params, image))
-            scores[kind].append((ssim(image, restored), vif(image, restored)))
+            scores[kind].append((_defined(ssim, image, restored), _defined(vif, image, restored)))
         seen = fusion.explain(params, ir, vis).probability[0]
         correct += int(seen[Modality.IR].argmax() == Modality.IR) + int(seen[Modality.VIS].argmax() == Modality.VIS)
         total += 2
     for kind, values in scores.items():
-        means = np.mean(values, axis=0)
-        rows.append(f"| {kind} | {means[0]:.4f} | {means[1]:.4f} |")
+        columns = [[v for v in column if v is not None] for column in zip(*values, strict=True)]
+        told = [f"{np.mean(column):.4f}" if column else "n/a" for column in columns]
+        rows.append(f"| {kind} | {' | '.join(told)} |")
     head = "| reconstruction | SSIM | VIF |\n|---|---|---|\n"
     return head + "\n".join(rows) + f"\n\nclassifier: {correct} of {total} test images right\n"
+
+
+def _defined(metric: Callable[..., float], image: np.ndarray, restored: np.ndarray) -> float | None:
+    """A metric's value, or None for an image that is too small for it."""
+    try:
+        return metric(image, restored)
+    except UndefinedMetricError:
+        return None
 
 
 def _reconstruct(params: Params, image_u8: jax.Array) -> jax.Array:

@@ -4,12 +4,13 @@ import pathlib
 from importlib import resources
 
 from camfuse_jax import fusion
-from camfuse_jax.data.folders import pair_paths
+from camfuse_jax.data.folders import Pair, pair_paths
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images import decode_gray, read_gray, write_gray
 from camfuse_jax.report.heatmaps import write_overlay
 
 DEMO = "demo"
+_ENDINGS = ("", "_ir_heat", "_vis_heat")
 # `data.synthetic.synthetic_pair(6)`, kept as files because drawing it takes seconds.
 _DEMO_FILES = resources.files("camfuse_jax") / "demo"
 
@@ -21,7 +22,7 @@ def fuse_files(*, ir: pathlib.Path | None, vis: pathlib.Path | None, out: pathli
     looked (Eq. 14). Prints what it wrote.
 
     Raises:
-        UsageError: If only one of the two is given.
+        UsageError: If only one of the two is given, or a result would overwrite a source.
         InputError: If files cannot be read or do not fit; other pairs of a folder are still fused.
     """
     if (ir is None) != (vis is None):
@@ -35,6 +36,7 @@ def fuse_files(*, ir: pathlib.Path | None, vis: pathlib.Path | None, out: pathli
         _fuse_one(params, DEMO, *images, out, heat=True)
         return
     pairs, failed = pair_paths(ir, vis), []
+    _keep_sources(pairs, out)
     for pair in pairs:
         try:
             _fuse_one(params, pair.name, read_gray(pair.ir), read_gray(pair.vis), out, heat=len(pairs) == 1)
@@ -42,6 +44,14 @@ def fuse_files(*, ir: pathlib.Path | None, vis: pathlib.Path | None, out: pathli
             failed.append(f"{pair.name}: {error}")
     if failed:
         raise InputError(f"{len(failed)} of {len(pairs)} pairs could not be fused. " + " ".join(failed))
+
+
+def _keep_sources(pairs: list[Pair], out: pathlib.Path) -> None:
+    sources = {path.resolve() for pair in pairs for path in (pair.ir, pair.vis)}
+    for pair in pairs:
+        for target in (out / f"{pair.name}{end}.png" for end in _ENDINGS):
+            if target.resolve() in sources:
+                raise UsageError(f"{target} is one of the sources and would be overwritten.", "Choose another --out.")
 
 
 def _fuse_one(params, name: str, ir, vis, out: pathlib.Path, *, heat: bool) -> None:

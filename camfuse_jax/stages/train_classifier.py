@@ -104,12 +104,12 @@ def make_loss(config: Config, *, steps_per_epoch: int) -> LossFn:
 def start(config: Config, encoder: Any, image_sym: np.ndarray) -> dict[str, Any]:
     """The classifier's parameters before training, scaled on a first batch where the config says so."""
     classifier = init_classifier(config.net, seed=config.seed)
-    if not config.cls.equalise:
+    if not config.cls.channel_size:
         return classifier
 
     def scale(classifier: Any, encoder: Any, image_sym: jax.Array) -> Any:
         features, _ = make_encoder(config.net).apply({"params": encoder}, image_sym)
-        return equalise(config.net, classifier, features)
+        return equalise(config.net, classifier, features, size=config.cls.channel_size)
 
     return jax.jit(scale)(classifier, encoder, image_sym)
 
@@ -136,10 +136,9 @@ def train_classifier(config: Config, places: Places) -> Params:
             {"encoder": autoencoder["encoder"]},
             make_loss(config, steps_per_epoch=steps_per_epoch),
             make_optimizer(config.cls, total_steps=steps),
-            unroll=False,
         )
         state = fit(task, FlatLoader(loader), config=config.cls, total_steps=steps, checkpoints=checkpoints)
     checkpoints.close()
     params = Params(autoencoder["encoder"], autoencoder["decoder"], state.params, net=config.net)
-    save_params(places.trained, params, card={"pairs": places.label, "seed": str(config.seed)})
+    save_params(places.trained, params)
     return params

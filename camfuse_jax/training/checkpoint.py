@@ -30,14 +30,18 @@ class StageCheckpoints:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _agree(folder / _CONFIG, config)
+            self._checkpointer = ocp.training.Checkpointer(
+                folder.resolve(),
+                preservation_policy=ocp.training.preservation_policies.LatestN(_KEEP),
+                cleanup_tmp_directories=True,
+            )
+            # Before anything is saved a first attempt's settings bind nobody.
+            if self.latest is None:
+                _write(folder / _CONFIG, config)
+            else:
+                _agree(folder / _CONFIG, config)
         except OSError as error:
             raise ResourceError(f"The checkpoint folder {folder} cannot be used: {error}.") from error
-        self._checkpointer = ocp.training.Checkpointer(
-            folder.resolve(),
-            preservation_policy=ocp.training.preservation_policies.LatestN(_KEEP),
-            cleanup_tmp_directories=True,
-        )
 
     @property
     def latest(self) -> int | None:
@@ -49,9 +53,8 @@ class StageCheckpoints:
         """Writes a state and returns when it is on disk; a step that is already there is left as it is."""
         if self.latest == step:
             return
-        arrays = jax.tree.map(np.asarray, state)
         try:
-            self._checkpointer.save(step, arrays, force=True)
+            self._checkpointer.save(step, _by_name(state), force=True)
         except OSError as error:
             raise ResourceError(f"Step {step} could not be saved in {self.folder}: {error}.") from error
 
@@ -62,19 +65,31 @@ class StageCheckpoints:
             like: A state of the expected structure, shapes and types.
 
         Raises:
-            CheckpointError: If there is none, or it does not fit.
+            CheckpointError: If there is none, it cannot be read, or it does not fit; with what is missing,
+                unexpected, of another shape or of another type.
         """
         if self.latest is None:
             raise CheckpointError(f"There is no checkpoint in {self.folder}.", "Run this stage first.")
-        like = jax.tree.map(np.asarray, like)
+        where = f"Step {self.latest} in {self.folder}"
         try:
-            state = self._checkpointer.load(self.latest, like)
-        except (ValueError, KeyError, FileNotFoundError) as error:
+            found = {name: np.asarray(array) for name, array in self._checkpointer.load(self.latest).items()}
+        except (ValueError, KeyError, OSError) as error:
+            raise CheckpointError(f"{where} cannot be read: {error}", "Use another --workdir.") from error
+        wanted = _by_name(like)
+        both = sorted(wanted.keys() & found.keys())
+        lists = {
+            "missing": sorted(wanted.keys() - found.keys()),
+            "unexpected": sorted(found.keys() - wanted.keys()),
+            "shape": [name for name in both if wanted[name].shape != found[name].shape],
+            "type": [name for name in both if wanted[name].dtype != found[name].dtype],
+        }
+        if any(lists.values()):
+            told = "; ".join(f"{kind}: {', '.join(names) or 'none'}" for kind, names in lists.items())
             raise CheckpointError(
-                f"Step {self.latest} in {self.folder} does not fit this network: {error}",
+                f"{where} does not fit this network ({told}).",
                 "Use the config it was trained with, or another workdir.",
-            ) from error
-        return jax.tree.map(_same_kind, like, state)
+            )
+        return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
 
     def close(self) -> None:
         """Waits for writes and frees the files."""
@@ -96,29 +111,25 @@ def saved_config(folder: pathlib.Path) -> dict[str, Any]:
 def _read(path: pathlib.Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise CheckpointError(f"{path} is damaged: {error}.", "Use another --workdir.") from error
 
 
-def _same_kind(expected: np.ndarray, found: Any) -> np.ndarray:
-    found = np.asarray(found)
-    if (expected.shape, expected.dtype) != (found.shape, found.dtype):
-        raise CheckpointError(
-            f"A saved array is {found.dtype}{found.shape} where {expected.dtype}{expected.shape} is expected.",
-            "Use the config it was trained with, or another workdir.",
-        )
-    return found
+def _by_name(state: Any) -> dict[str, np.ndarray]:
+    """Leaves by their path: what is saved, so that a step can be compared name by name before it is used."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _write(path: pathlib.Path, config: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(config, indent=2))
+    temporary.replace(path)
 
 
 def _agree(path: pathlib.Path, config: dict[str, Any]) -> None:
-    """Writes the config into a new folder, or compares it with the one that is there."""
-    config = json.loads(json.dumps(config))
-    if not path.exists():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(config, indent=2))
-        temporary.replace(path)
-        return
-    saved = _read(path)
+    """Compares a config with the one the folder's checkpoints were made with."""
+    config, saved = json.loads(json.dumps(config)), _read(path)
     if saved != config:
         ours, theirs = _flat(config), _flat(saved)
         names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))

@@ -28,7 +28,6 @@ class Task:
         frozen: Parameters that are used but not trained.
         loss_fn: See `parallel.make_step`.
         tx: Optimiser.
-        unroll: See `parallel.make_step`.
     """
 
     title: str
@@ -36,7 +35,6 @@ class Task:
     frozen: Any
     loss_fn: parallel.LossFn
     tx: optax.GradientTransformation
-    unroll: bool = True
 
 
 def fit(
@@ -73,7 +71,7 @@ def fit(
         print(f"{task.title}: already trained to step {first}", file=sys.stderr)
         return jax.tree.map(np.asarray, state)
     loader.restore({**loader.state(), "step": first})
-    step_fn = parallel.make_step(task.loss_fn, task.tx, devices=devices, unroll=task.unroll)
+    step_fn = parallel.make_step(task.loss_fn, task.tx, devices=devices)
     progress = Progress(
         task.title,
         total_steps=total_steps,
@@ -92,7 +90,9 @@ def fit(
                 progress.report(step, _means(recent, last_step=step, checkpoints=checkpoints))
                 recent = []
             if saving:
-                checkpoints.save(step, parallel.unreplicate(replicated))
+                state = parallel.unreplicate(replicated)
+                _check_finite(state.params, step=step, checkpoints=checkpoints)
+                checkpoints.save(step, state)
     finally:
         progress.close()
     return parallel.unreplicate(replicated)
@@ -103,11 +103,21 @@ def _means(recent: list[dict[str, jax.Array]], *, last_step: int, checkpoints: S
     values = [{name: float(value[0]) for name, value in metrics.items()} for metrics in jax.device_get(recent)]
     for i, metrics in enumerate(values):
         if not math.isfinite(metrics["loss"]):
-            good = checkpoints.latest
-            where = f"step {good} in {checkpoints.folder}" if good is not None else "none was saved yet"
-            raise NonFiniteLossError(
-                f"The loss became {metrics['loss']} at step {last_step - len(values) + 1 + i}; "
-                f"last good checkpoint: {where}.",
-                "Lower the learning rate or set a gradient clip, and run the same command again.",
-            )
+            step = last_step - len(values) + 1 + i
+            raise _not_finite(f"The loss became {metrics['loss']} at step {step}", checkpoints)
     return {name: float(np.mean([metrics[name] for metrics in values])) for name in values[0]}
+
+
+def _check_finite(params: Any, *, step: int, checkpoints: StageCheckpoints) -> None:
+    """Keeps weights ruined by the very step that is being saved out of the checkpoints."""
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+        raise _not_finite(f"The weights are not finite after step {step}", checkpoints)
+
+
+def _not_finite(what: str, checkpoints: StageCheckpoints) -> NonFiniteLossError:
+    good = checkpoints.latest
+    where = f"step {good} in {checkpoints.folder}" if good is not None else "none was saved yet"
+    return NonFiniteLossError(
+        f"{what}; last good checkpoint: {where}.",
+        "Train in another --workdir with a lower learning rate or a gradient clip.",
+    )

@@ -40,45 +40,42 @@ def shard_count(devices: int) -> int:
     return SHARDS if SHARDS % devices == 0 else devices
 
 
-def make_step(
-    loss_fn: LossFn, tx: optax.GradientTransformation, *, devices: int, unroll: bool = True
-) -> Callable[..., Any]:
+def make_step(loss_fn: LossFn, tx: optax.GradientTransformation, *, devices: int) -> Callable[..., Any]:
     """Makes the training step over all devices.
+
+    Each device takes its shards one after the other with the same compiled program, whatever the number of devices:
+    a program for several shards at once would round differently, and Adam turns the last bit of a gradient near zero
+    into a whole step.
 
     Args:
         loss_fn: `(params, frozen, shard, step) -> (mean loss, means to report)`.
         tx: Optimiser.
         devices: Number of devices to use.
-        unroll: Take the shards of a device one after the other, which suits convolutions; else all at once (`vmap`),
-            which compiles faster and suits everything that is element by element.
 
     Returns:
         `step(state, frozen, batch) -> (state, metrics)` on states from `replicate` and batches from `shard`.
     """
-    local = shard_count(devices) // devices
+    used = jax.local_devices()[:devices]
 
-    gradient = jax.value_and_grad(loss_fn, has_aux=True)
+    def one_shard(params: Any, step: jax.Array, frozen: Any, part: Any) -> Any:
+        (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, frozen, part, step)
+        return grads, {"loss": loss, **metrics}
 
-    def gradients(state: TrainState, frozen: Any, batch: Any) -> Any:
-        if not unroll:
-            (loss, metrics), grads = jax.vmap(gradient, (None, None, 0, None))(state.params, frozen, batch, state.step)
-            return grads, {"loss": loss, **metrics}
-        results = []
-        for i in range(local):  # a loop primitive is several times slower on a CPU
-            part = jax.tree.map(lambda x, i=i: x[i], batch)
-            (loss, metrics), grads = gradient(state.params, frozen, part, state.step)
-            results.append((grads, {"loss": loss, **metrics}))
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
-
-    def step(state: TrainState, frozen: Any, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        gathered = jax.lax.all_gather(gradients(state, frozen, batch), _AXIS)
-        grads, metrics = jax.tree.map(_ordered_mean, gathered)
+    def apply(state: TrainState, shards: list[Any]) -> tuple[TrainState, dict[str, jax.Array]]:
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *shards)
+        grads, metrics = jax.tree.map(_ordered_mean, jax.lax.all_gather(stacked, _AXIS))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
 
-    return jax.pmap(
-        step, axis_name=_AXIS, in_axes=(0, None, 0), donate_argnums=0, devices=jax.local_devices()[:devices]
-    )
+    gradient = jax.pmap(one_shard, axis_name=_AXIS, in_axes=(0, 0, None, 0), devices=used)
+    update = jax.pmap(apply, axis_name=_AXIS, donate_argnums=0, devices=used)
+
+    def step(state: TrainState, frozen: Any, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        count = jax.tree.leaves(batch)[0].shape[1]
+        parts = [jax.tree.map(lambda x, i=i: x[:, i], batch) for i in range(count)]
+        return update(state, [gradient(state.params, state.step, frozen, part) for part in parts])
+
+    return step
 
 
 def _ordered_mean(gathered: jax.Array) -> jax.Array:

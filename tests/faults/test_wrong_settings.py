@@ -10,6 +10,11 @@ from camfuse_jax.app import main
 from camfuse_jax.data.synthetic import write_synthetic_dataset
 from camfuse_jax.images import write_gray
 
+NARROW = (
+    *("--net.init", "he", "--net.encoder-widths", 4, 4, 4, 4, 4, "--net.decoder-widths", 4, 4, 4, 4),
+    *("--net.branches", 1, "--net.strides", 1, "--ae.steps-per-epoch", 1),
+)
+
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch):
@@ -58,8 +63,7 @@ def _main(capsys, *arguments):
 )
 def test_numbers_that_cannot_be(capsys, tmp_path, prepared, setting):
     shutil.copytree(prepared, tmp_path / "w")
-    narrow = ("--net.init", "he", "--preset", "tiny", "--ae.steps-per-epoch", 1)
-    code, err = _main(capsys, "--stage", "ae", "--workdir", tmp_path / "w", *narrow, *setting)
+    code, err = _main(capsys, "--stage", "ae", "--preset", "tiny", "--workdir", tmp_path / "w", *NARROW, *setting)
     assert code == 2, err
 
 

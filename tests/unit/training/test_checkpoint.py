@@ -64,7 +64,7 @@ def test_a_step_that_is_there_is_left_as_it_is(saved):
 def test_without_any_there_is_an_error(tmp_path):
     checkpoints = StageCheckpoints(tmp_path / "ae", CONFIG)
     assert checkpoints.latest is None
-    with pytest.raises(CheckpointError, match="no checkpoint in .*ae"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .*ae"):
         checkpoints.restore(_state())
     checkpoints.close()
 

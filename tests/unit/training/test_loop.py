@@ -75,11 +75,12 @@ def whole(tmp_path_factory):
     return folder, _fit(folder)
 
 
-def test_training_lowers_the_loss_and_ends_with_a_checkpoint(whole):
+def test_training_nears_the_solution_and_ends_with_a_checkpoint(whole):
     folder, state = whole
     assert state.step == TOTAL
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert lines[-1]["loss"] < lines[0]["loss"]
+    start = jax.random.normal(jax.random.key(0, impl="rbg"), (3,))  # y is the sum of x, so the solution is ones
+    assert np.linalg.norm(state.params["w"] - 1) < np.linalg.norm(start - 1)
     assert set(lines[0]) == {"step", "loss", "error", "images_per_second"}
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {"3", "6"}
     assert isinstance(state.params["w"], np.ndarray)

@@ -68,11 +68,11 @@ def _loss_fn(params, frozen, batch, step):
     return jnp.mean(error**2), {"largest": jnp.max(jnp.abs(error)), "step_seen": step.astype(jnp.float32)}
 
 
-def _train(devices, *, unroll=True, steps=3):
+def _train(devices, *, steps=3):
     tx = optax.sgd(0.05)
     params = {"w": jnp.zeros(3)}
     state = parallel.replicate(parallel.TrainState(jnp.int32(0), params, tx.init(params)), devices=devices)
-    step_fn = parallel.make_step(_loss_fn, tx, devices=devices, unroll=unroll)
+    step_fn = parallel.make_step(_loss_fn, tx, devices=devices)
     history = []
     for _ in range(steps):
         batch = parallel.shard({"x": DATA, "y": TARGET}, devices=devices)
@@ -82,9 +82,8 @@ def _train(devices, *, unroll=True, steps=3):
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-@pytest.mark.parametrize("unroll", [True, False])
-def test_a_step_is_a_step_on_the_mean_over_the_whole_batch(devices, unroll):
-    state, history = _train(devices, unroll=unroll)
+def test_a_step_is_a_step_on_the_mean_over_the_whole_batch(devices):
+    state, history = _train(devices)
     w = np.zeros(3)
     for i, metrics in enumerate(history):
         error = DATA.astype(np.float64) @ w - 2 * TARGET

@@ -26,15 +26,15 @@ def _tasks():
     classifier = init_classifier(CONFIG.net, seed=0)
     classifier["head"]["kernel"] = jax.random.normal(jax.random.key(1), classifier["head"]["kernel"].shape)
     frozen = {"encoder": autoencoder["encoder"]}
-    yield "ae", autoencoder, {}, train_autoencoder.make_loss(CONFIG), True
+    yield "ae", autoencoder, {}, train_autoencoder.make_loss(CONFIG)
     # One step an epoch: the distance loss acts from the first of these steps on.
-    yield "cls", classifier, frozen, train_classifier.make_loss(CONFIG, steps_per_epoch=0), False
+    yield "cls", classifier, frozen, train_classifier.make_loss(CONFIG, steps_per_epoch=0)
 
 
-def _train(params, frozen, loss_fn, *, devices, unroll):
+def _train(params, frozen, loss_fn, *, devices):
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     rng = np.random.default_rng(0)
-    step_fn = parallel.make_step(loss_fn, tx, devices=devices, unroll=unroll)
+    step_fn = parallel.make_step(loss_fn, tx, devices=devices)
     state = parallel.replicate(parallel.TrainState(jnp.int32(0), params, tx.init(params)), devices=devices)
     losses = []
     for _ in range(STEPS):
@@ -49,9 +49,9 @@ def _train(params, frozen, loss_fn, *, devices, unroll):
 def main(target):
     """Writes losses and every device's weights of all runs to an npz file."""
     arrays = {}
-    for stage, params, frozen, loss_fn, unroll in _tasks():
+    for stage, params, frozen, loss_fn in _tasks():
         for devices in (1, 2, 4):
-            losses, copies = _train(params, frozen, loss_fn, devices=devices, unroll=unroll)
+            losses, copies = _train(params, frozen, loss_fn, devices=devices)
             arrays[f"{stage}/{devices}/losses"] = np.array(losses)
             for i, leaf in enumerate(jax.tree.leaves(copies)):
                 arrays[f"{stage}/{devices}/weights/{i}"] = leaf
