@@ -18,7 +18,7 @@ def default() -> Config:
         cls=ClassifierConfig(
             epochs=30,
             batch_size=16,
-            steps_per_epoch=15,
+            steps_per_epoch=25,
             crop=128,
             learning_rate=2e-3,
             clip=1.0,

@@ -126,8 +126,8 @@ def _compiled_explain() -> Any:
 
 def _is_traced(*arguments: Any) -> bool:
     # Compiler options are for whole programs only; inside somebody else's jit the plain function is inlined.
-    inside = not jax.core.trace_state_clean()
-    return inside or any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))
+    # Inside a trace whatever is computed is a tracer, even where no argument is one.
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves(arguments)))
 
 
 def _check_pair(ir: Any, vis: Any) -> tuple[int, ...]:
