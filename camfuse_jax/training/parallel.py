@@ -1,8 +1,8 @@
 """Data parallelism: the one place that knows about devices.
 
 A step's batch is cut into a fixed number of shards that does not depend on the number of devices. Gradients are
-taken shard by shard, gathered, and added in shard order, so that 1, 2 and 4 devices give the same weights bit by bit;
-a plain mean over devices would round differently for each count.
+taken shard by shard, gathered, and added in shard order, so that 1, 2 and 4 devices give the same training; a plain
+mean over devices would round differently for each count.
 """
 
 from collections.abc import Callable
