@@ -1,0 +1,102 @@
+"""Score tables as rows of text for the page: means, ranks, tests against ours, and each image's own ranks."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from camfuse_jax.metrics import ScoreTable, ranks, significance
+from camfuse_jax.metrics.export import MISSING
+from camfuse_jax.metrics.protocol import find_protocol
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One number of a table.
+
+    Attributes:
+        text: Rounded as the metric's definition says, or `n/a`.
+        spread: Standard deviation, rounded alike; empty where there is none.
+        rank: Rank among the methods; empty for a metric that is not ranked.
+        best: Whether it is the best of its column.
+    """
+
+    text: str
+    spread: str = ""
+    rank: str = ""
+    best: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One method's numbers: cells in the order of the metrics, and the mean rank as text."""
+
+    method: str
+    cells: list[Cell]
+    mean_rank: str
+
+
+def method_rows(tables: Sequence[ScoreTable]) -> list[Row]:
+    """One row per method with means over the images.
+
+    Raises:
+        InputError: The tables are not comparable.
+    """
+    ranked = ranks(tables)
+    rows = []
+    for table in tables:
+        own = ranked[table.method] if len(tables) > 1 else {}
+        cells = []
+        for key in table.metrics:
+            spread = table.std(key)
+            text = _rounded(table, key, table.mean(key))
+            if table.mean(key) is not None and len(table.column(key)) < len(table.rows):
+                text += " †"
+            cells.append(
+                Cell(
+                    text, "" if spread is None else _rounded(table, key, spread), _rank(own.get(key)), own.get(key) == 1
+                )
+            )
+        rows.append(Row(table.method, cells, f"{own['mean rank']:.2f}" if own else ""))
+    return rows
+
+
+def image_rows(tables: Sequence[ScoreTable], image: str) -> list[Row]:
+    """One row per method with this image's own scores and ranks."""
+    return method_rows([dataclasses.replace(table, rows={image: table.rows[image]}) for table in tables])
+
+
+def significance_rows(tables: Sequence[ScoreTable], *, against: str) -> list[dict[str, str]]:
+    """The paired tests of every other method against one; empty with a single method.
+
+    Raises:
+        UsageError: `against` is not among the methods.
+    """
+    return [
+        {
+            "method": test.method,
+            "metric": test.metric,
+            "wins": f"{test.wins} of {test.images}",
+            "losses": f"{test.losses} of {test.images}",
+            "median": f"{test.median_difference:+.4g}",
+            "p": "< 0.0001" if test.p_holm < 1e-4 else f"{test.p_holm:.4f}",
+        }
+        for test in significance(tables, against=against)
+    ]
+
+
+def place_of(rows: Sequence[Row], method: str) -> str:
+    """A sentence's end: `mean rank 2.40, place 2 of 5`; empty where nothing is ranked."""
+    means = {row.method: float(row.mean_rank) for row in rows if row.mean_rank}
+    if method not in means or len(means) < 2:
+        return ""
+    place = 1 + sum(value < means[method] for value in means.values())
+    shared = "shared " if list(means.values()).count(means[method]) > 1 else ""
+    return f"mean rank {means[method]:.2f}, {shared}place {place} of {len(means)}"
+
+
+def _rank(rank: float | None) -> str:
+    return "" if rank is None else f"{rank:g}"
+
+
+def _rounded(table: ScoreTable, key: str, value: float | None) -> str:
+    digits = find_protocol(str(table.stamp["protocol"])).metric(key).digits
+    return MISSING if value is None else f"{value:.{digits}f}"
