@@ -15,11 +15,10 @@ from PIL import Image
 from camfuse_jax.config import Modality
 from camfuse_jax.metrics import ScoreTable
 from camfuse_jax.report import charts, pictures, scores
-from camfuse_jax.report.heatmaps import COLOURS
 from camfuse_jax.report.provenance import provenance
 
-_BASE_SIDE, _BASE_QUALITY, _OTHER_QUALITY = 512, 75, 80
-_TOP_CHANNELS = 8
+_BASE_SIDE, _BASE_QUALITY, _OTHER_QUALITY = 512, 75, 72
+_TOP_CHANNELS = 32
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,8 @@ def page_html(
         favoured=[int((weights[Modality.IR] > weights[Modality.VIS]).sum()), weights.shape[1]],
         curves={name: charts.lines(records) for name, records in (training or {}).items()},
         chart=(charts.WIDTH, charts.HEIGHT),
-        heat_colours=pictures.css_gradient(COLOURS),
-        share_colours=pictures.css_gradient(pictures.SHARES),
+        heat_colours=pictures.heat_gradient(),
+        share_colours=pictures.share_gradient(),
     )
 
 
@@ -116,14 +115,16 @@ def _pair(number: int, view: PairView, tables: Sequence[ScoreTable], method: str
         "maps": _maps(view, origin),
         "rows": rows,
         "own": next(row for row in rows if row.method == method),
+        "best": scores.best_of(rows),
         "place": scores.place_of(rows, method),
         "share": _percent(_mean(origin.share, origin.certainty)),
         "detail": _percent(_mean(origin.detail_share, origin.certainty)),
         "alike": _percent(float(np.mean(origin.certainty < 0.5))),
         "residual": f"{np.sqrt(np.mean(origin.residual**2)):.1f}",
-        "bars": charts.mirrored_bars(view.channels, order),
-        "top": _top_channels(view.channels, order),
-        "ir_part": _percent(float(view.channels[Modality.IR].sum() / (view.channels.sum() or 1.0))),
+        "bars": charts.mirrored_bars(_parts(view.channels), order[:_TOP_CHANNELS]),
+        "rest": max(len(order) - _TOP_CHANNELS, 0),
+        "rest_part": _percent(float(_parts(view.channels)[:, order[_TOP_CHANNELS:]].sum())),
+        "ir_part": _percent(float(_parts(view.channels)[Modality.IR].sum())),
     }
 
 
@@ -159,11 +160,9 @@ def _small(image: np.ndarray) -> np.ndarray:
     return np.asarray(small)
 
 
-def _top_channels(channels: np.ndarray, order: np.ndarray) -> list[tuple[int, str, str, str]]:
-    """Number, part of the whole, and both parts of the largest channels, in percent."""
-    total = channels.sum() or 1.0
-    parts = [(int(k), channels[Modality.IR, k] / total, channels[Modality.VIS, k] / total) for k in order]
-    return [(k, f"{100 * (a + b):.1f}", f"{100 * a:.1f}", f"{100 * b:.1f}") for k, a, b in parts[:_TOP_CHANNELS]]
+def _parts(channels: np.ndarray) -> np.ndarray:
+    """Parts of the whole, which sum to 1; zeros where there is nothing."""
+    return channels / (channels.sum() or 1.0)
 
 
 def _by_preference(weights: np.ndarray) -> np.ndarray:

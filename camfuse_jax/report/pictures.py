@@ -14,6 +14,8 @@ SHARES = "PuOr_r"
 """Purple is visible, orange infrared: told apart with every common colour vision."""
 
 _SMOOTH_SIDE = 320  # pixels; class activation maps have cells of 32 or more
+_SHARE_SIDE = 512
+_END = 0.12  # place of both colours in the map: its very ends are nearly black
 
 
 def png_uri(image: UInt8[np.ndarray, "h w"]) -> str:
@@ -33,13 +35,25 @@ def heat_uri(heat: Float[np.ndarray, "h w"]) -> str:
 
 
 def share_uri(share: Float[np.ndarray, "h w"], certainty: Float[np.ndarray, "h w"]) -> str:
-    """A share in [0, 1] as a layer: purple for 0, pale for 0.5, orange for 1; clear where it is not certain."""
-    return _layer_uri(matplotlib.colormaps[SHARES](np.asarray(share, np.float64))[..., :3], certainty, side=None)
+    """A share in [0, 1] as a layer: purple the more visible there is, orange the more infrared.
+
+    Clear where both count alike (0.5) and where the share is not certain.
+    """
+    share = np.asarray(share, np.float64)
+    ends = matplotlib.colormaps[SHARES]([_END, 1 - _END])[:, :3]
+    rgb = ends[(share > 0.5).astype(int)]
+    return _layer_uri(rgb, np.abs(2 * share - 1) * certainty, side=_SHARE_SIDE)
 
 
-def css_gradient(name: str, *, steps: int = 9) -> str:
-    """A colour map as the colour list of a CSS gradient, for a legend."""
-    colours = (matplotlib.colors.to_hex(matplotlib.colormaps[name](i / (steps - 1))) for i in range(steps))
+def share_gradient() -> str:
+    """The colours of `share_uri` as the colour list of a CSS gradient, for a legend."""
+    visible, infrared = (matplotlib.colors.to_hex(matplotlib.colormaps[SHARES](end)) for end in (_END, 1 - _END))
+    return f"{visible}, {visible}00, {infrared}00, {infrared}"
+
+
+def heat_gradient(*, steps: int = 9) -> str:
+    """The colours of `heat_uri` as the colour list of a CSS gradient, for a legend."""
+    colours = (matplotlib.colors.to_hex(matplotlib.colormaps[COLOURS](i / (steps - 1))) for i in range(steps))
     return ", ".join(colours)
 
 
@@ -48,7 +62,7 @@ def _layer_uri(rgb: np.ndarray, alpha: np.ndarray, *, side: int | None) -> str:
     image = Image.fromarray(rgba)
     if side is not None:
         image.thumbnail((side, side), Image.Resampling.BOX)
-    return _uri(image, "webp", format="WEBP", quality=80, method=4)
+    return _uri(image, "webp", format="WEBP", quality=75, alpha_quality=70, method=4)
 
 
 def _uri(image: Image.Image, kind: str, **options: object) -> str:

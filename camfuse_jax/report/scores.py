@@ -93,6 +93,13 @@ def place_of(rows: Sequence[Row], method: str) -> str:
     return f"mean rank {means[method]:.2f}, {shared}place {place} of {len(means)}"
 
 
+def best_of(rows: Sequence[Row]) -> list[str]:
+    """For each metric the methods of rank 1 and their value; empty for a metric that is not ranked."""
+    columns = zip(*(row.cells for row in rows), strict=True)
+    found = [[(row.method, cell.text) for row, cell in zip(rows, cells, strict=True) if cell.best] for cells in columns]
+    return [", ".join(method for method, _ in best) + f" {best[0][1]}" if best else "" for best in found]
+
+
 def _rank(rank: float | None) -> str:
     return "" if rank is None else f"{rank:g}"
 
