@@ -77,10 +77,12 @@ def page_html(
         InputError: If the tables are not comparable, or images of a pair differ in shape.
         UsageError: If `method` is not among the tables.
     """
+    template = _template()
     weights = np.asarray(channel_weights, np.float64)
+    order, preference = _by_preference(weights), weights[Modality.IR] - weights[Modality.VIS]
     rows = scores.method_rows(tables)
     shown = [_pair(i, view, tables, method) for i, view in enumerate(pairs, start=1)]
-    return _template().render(
+    return template.render(
         title=title,
         method=method,
         facts=facts or {},
@@ -92,8 +94,11 @@ def page_html(
         tests=scores.significance_rows(tables, against=method),
         undefined={table.method: table.undefined() for table in tables if table.undefined()},
         stamp=tables[0].stamp,
-        bars=charts.mirrored_bars(weights, _by_preference(weights), top=1.0),
-        favoured=[int((weights[Modality.IR] > weights[Modality.VIS]).sum()), weights.shape[1]],
+        bars=charts.mirrored_bars(weights, order, top=1.0),
+        ranges=[(weights[row].min(), weights[row].max()) for row in (Modality.IR, Modality.VIS)],
+        preferences=charts.mirrored_bars(np.maximum([preference, -preference], 0), order),
+        largest_preference=np.abs(preference).max(),
+        favoured=[int((preference > 0).sum()), weights.shape[1]],
         curves={name: charts.lines(records) for name, records in (training or {}).items()},
         chart=(charts.WIDTH, charts.HEIGHT),
         heat_colours=pictures.heat_gradient(),
@@ -194,6 +199,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["csp_hash"] = _csp_hash
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html.j2")
 
 
@@ -201,3 +207,8 @@ def _csp_hash(text: str) -> markupsafe.Markup:
     """The source expression by which a content security policy admits exactly this text."""
     digest = base64.b64encode(hashlib.sha256(str(text).encode()).digest()).decode()
     return markupsafe.Markup(f"'sha256-{digest}'")
+
+
+def _breakable(text: str) -> markupsafe.Markup:
+    """A name that may be broken after its underscores: on a telephone long ones do not fit a line."""
+    return markupsafe.escape(text).replace("_", markupsafe.Markup("_<wbr>"))

@@ -140,8 +140,7 @@ def report_page(
         ResourceError: If the page cannot be written.
     """
     pairs, others = list(pairs), dict(others or {})
-    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
-        raise UsageError(f"--out {out} is not the name of a page.", "Give a file that ends in .html.")
+    _check_place(out)
     taken = sorted(others.keys() & {OURS, *BASELINES})
     if taken:
         raise UsageError(f"--fused {', '.join(taken)}: that name is taken.", "Choose another name.")
@@ -233,15 +232,28 @@ def _same_size(name: str, ir: np.ndarray, vis: np.ndarray) -> None:
         raise InputError(f"Pair {name}: {sizes}.", "Register the pair to one size first.")
 
 
+def _check_place(out: pathlib.Path) -> None:
+    """Refuses a place that cannot be written before minutes are spent on what should go there."""
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
+        raise UsageError(f"--out {out} is not the name of a page.", "Give a file that ends in .html.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
 def _write(out: pathlib.Path, html: str) -> int:
     """Writes beside the final place and renames, so that a reader sees a whole page or none; returns its bytes."""
     content = html.encode()
     partial = out.with_name(f".{out.name}.part")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
         partial.replace(out)
     except OSError as error:
-        reason = error.strerror or error
-        raise ResourceError(f"Cannot write {out}: {reason}.", "Check the folder's rights and free space.") from error
+        partial.unlink(missing_ok=True)
+        raise _unwritable(out, error) from error
     return len(content)
+
+
+def _unwritable(out: pathlib.Path, error: OSError) -> ResourceError:
+    return ResourceError(f"Cannot write {out}: {error.strerror or error}.", "Check the folder's rights and free space.")
