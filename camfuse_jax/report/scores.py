@@ -41,22 +41,25 @@ def method_rows(tables: Sequence[ScoreTable]) -> list[Row]:
         InputError: The tables are not comparable.
     """
     ranked = ranks(tables)
+    # Methods that tie for the first place share a rank such as 1.5, and all are the best.
+    first = {key: min((own[key] for own in ranked.values() if key in own), default=None) for key in tables[0].metrics}
     rows = []
     for table in tables:
         own = ranked[table.method] if len(tables) > 1 else {}
-        cells = []
-        for key in table.metrics:
-            spread = table.std(key)
-            text = _rounded(table, key, table.mean(key))
-            if table.mean(key) is not None and len(table.column(key)) < len(table.rows):
-                text += " †"
-            cells.append(
-                Cell(
-                    text, "" if spread is None else _rounded(table, key, spread), _rank(own.get(key)), own.get(key) == 1
-                )
-            )
+        cells = [_cell(table, key, own.get(key), first[key]) for key in table.metrics]
         rows.append(Row(table.method, cells, f"{own['mean rank']:.2f}" if own else ""))
     return rows
+
+
+def _cell(table: ScoreTable, key: str, rank: float | None, first: float | None) -> Cell:
+    mean, spread = table.mean(key), table.std(key)
+    partly = mean is not None and len(table.column(key)) < len(table.rows)
+    return Cell(
+        text=_rounded(table, key, mean) + (" †" if partly else ""),
+        spread="" if spread is None else _rounded(table, key, spread),
+        rank="" if rank is None else f"{rank:g}",
+        best=rank is not None and rank == first,
+    )
 
 
 def image_rows(tables: Sequence[ScoreTable], image: str) -> list[Row]:
@@ -98,10 +101,6 @@ def best_of(rows: Sequence[Row]) -> list[str]:
     columns = zip(*(row.cells for row in rows), strict=True)
     found = [[(row.method, cell.text) for row, cell in zip(rows, cells, strict=True) if cell.best] for cells in columns]
     return [", ".join(method for method, _ in best) + f" {best[0][1]}" if best else "" for best in found]
-
-
-def _rank(rank: float | None) -> str:
-    return "" if rank is None else f"{rank:g}"
 
 
 def _rounded(table: ScoreTable, key: str, value: float | None) -> str:

@@ -1,5 +1,7 @@
 """Rows of the page's tables."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,12 @@ def test_places(tables):
     assert place_of(method_rows(tables), "flat") == "mean rank 2.00, place 2 of 2"
     same = [*method_rows(tables)[:1] * 2]
     assert "shared place 1 of" in place_of([same[0], type(same[0])("twin", same[0].cells, "1.00")], "copy")
+
+
+def test_methods_that_tie_for_the_first_place_are_all_the_best(tables):
+    rows = method_rows([tables[0], dataclasses.replace(tables[0], method="twin"), tables[1]])
+    assert [(row.cells[0].rank, row.cells[0].best) for row in rows] == [("1.5", True), ("1.5", True), ("3", False)]
+    assert best_of(rows)[0] == f"copy, twin {rows[0].cells[0].text}"
 
 
 def test_paired_tests_name_who_wins(tables):
