@@ -14,7 +14,7 @@ from camfuse_jax.config import Config
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.presets import PRESETS
 
-Stage = Literal["data", "ae", "cls", "fuse", "eval", "all"]
+Stage = Literal["data", "ae", "cls", "fuse", "eval", "report", "all"]
 INTERRUPTED = 130
 
 
@@ -26,6 +26,7 @@ class Options:
       run.py --stage fuse                                       the package's demo pair and weights
       run.py --stage fuse --ir a_ir.png --vis a_vis.png --out fused
       run.py --stage all --dataset tno --data ../shared/data    train, fuse and score
+      run.py --stage report --dataset tno --data ../shared/data one HTML page about every test pair
       run.py --stage all --preset tiny                          rehearsal on synthetic pairs
 
     Attributes:
@@ -35,14 +36,16 @@ class Options:
         workdir: Where stages keep checkpoints, prepared data and results.
         data: Folder with tno/, roadscene/, coco/; the environment's CAMFUSE_DATA where not given.
         download: Fetch named data sets that are not in that folder.
-        ir: Stage fuse: infrared file or folder.
-        vis: Stage fuse: visible file or folder.
-        out: Where fused images or tables go; default: `fused` for stage fuse, WORKDIR/eval-DATASET for eval.
-        weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, for eval the workdir's
-            own if it has trained any, else the shipped ones.
-        fused: Stage eval: other methods' fused images of the same pairs, as NAME=DIR; repeatable.
-        metrics: Stage eval: the paper's five, or all thirteen.
-        protocol: Stage eval: definitions of the metrics: paper, cddfuse or tang.
+        ir: Stages fuse and report: infrared file or folder.
+        vis: Stages fuse and report: visible file or folder.
+        out: Where fused images or tables go; default: `fused` for stage fuse, WORKDIR/eval-DATASET for eval. For
+            report the page, WORKDIR/report-DATASET.html.
+        weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, for eval and report the
+            workdir's own if it has trained any, else the shipped ones.
+        limit: Stage report: only the first pairs; 0 means all.
+        fused: Stages eval and report: other methods' fused images of the same pairs, as NAME=DIR; repeatable.
+        metrics: Stages eval and report: the paper's five, or all thirteen.
+        protocol: Stages eval and report: definitions of the metrics: paper, cddfuse or tang.
         config: Networks and training.
     """
 
@@ -56,6 +59,7 @@ class Options:
     vis: pathlib.Path | None = None
     out: pathlib.Path | None = None
     weights: str | None = None
+    limit: int = 0
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     metrics: Literal["paper", "all"] = "paper"
     protocol: Literal["paper", "cddfuse", "tang"] = "paper"
@@ -139,4 +143,22 @@ def _eval(options: Options) -> None:
     )
 
 
-_STAGES: dict[str, Callable[[Options], None]] = {"data": _data, "ae": _ae, "cls": _cls, "fuse": _fuse, "eval": _eval}
+def _report(options: Options) -> None:
+    from camfuse_jax.stages.report_page import report_dataset, report_files
+
+    common = {name: getattr(options, name) for name in ("fused", "limit", "metrics", "protocol")}
+    if options.ir is None and options.vis is None:
+        report_dataset(_places(options), out=options.out, weights=options.weights, **common)
+    else:
+        out = options.out or pathlib.Path("report.html")
+        report_files(options.ir, options.vis, out=out, weights=options.weights or "tno", **common)
+
+
+_STAGES: dict[str, Callable[[Options], None]] = {
+    "data": _data,
+    "ae": _ae,
+    "cls": _cls,
+    "fuse": _fuse,
+    "eval": _eval,
+    "report": _report,
+}

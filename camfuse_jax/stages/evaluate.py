@@ -50,8 +50,8 @@ def evaluate_dataset(
         metrics: `paper` for the paper's five, `all` for all.
         protocol: Metric definitions.
     """
-    folders = dict(_named_folder(text) for text in others)
-    chosen = weights or _default_weights(places)
+    folders = dict(named_folder(text) for text in others)
+    chosen = weights or default_weights(places)
     params = fusion.load_params(chosen)
     pairs = places.pairs("test")
     out = out or places.workdir / f"eval-{places.label}"
@@ -107,13 +107,15 @@ def _reconstruct(params: Params, image_u8: jax.Array) -> jax.Array:
     return jax.numpy.rint((restored[0, ..., 0] + 1) * 127.5)
 
 
-def _default_weights(places: Places) -> str:
+def default_weights(places: Places) -> str:
+    """The workdir's own weights if it has trained any, else the shipped ones."""
     if places.trained.is_file():
         return str(places.trained)
     return places.dataset if places.dataset in NAMED else NAMED[0]
 
 
-def _named_folder(text: str) -> tuple[str, pathlib.Path]:
+def named_folder(text: str) -> tuple[str, pathlib.Path]:
+    """Splits `NAME=DIR`; raises UsageError for anything else."""
     name, separator, folder = text.partition("=")
     if not separator or not name or not folder:
         raise UsageError(f"--fused {text} does not name a method and a folder.", "Write --fused NAME=DIR.")

@@ -24,7 +24,7 @@ def test_help_lists_every_option(run, tmp_path):
     listed = [*_options(Config), *own]
     assert len(listed) > 40
     assert [name for name in listed if not re.search(rf"{re.escape(name)}(?![-\w.])", done.stdout)] == []
-    for text in ("{data,ae,cls,fuse,eval,all}", "{default,paper,tiny}"):
+    for text in ("{data,ae,cls,fuse,eval,report,all}", "{default,paper,tiny}"):
         assert text in done.stdout
 
 

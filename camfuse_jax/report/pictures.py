@@ -1,0 +1,71 @@
+"""Pictures as `data:` URIs, and coloured layers that let the image below shine through."""
+
+import base64
+import io
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from camfuse_jax.report.heatmaps import COLOURS
+
+SHARES = "PuOr_r"
+"""Purple is visible, orange infrared: told apart with every common colour vision."""
+
+_SMOOTH_SIDE = 320  # pixels; class activation maps have cells of 32 or more
+_SHARE_SIDE = 512
+_END = 0.12  # place of both colours in the map: its very ends are nearly black
+
+
+def png_uri(image: UInt8[np.ndarray, "h w"]) -> str:
+    """A gray image, lossless: what a reader saves from the page is what was computed."""
+    return _uri(Image.fromarray(image), "png", format="PNG", optimize=True)
+
+
+def webp_uri(image: UInt8[np.ndarray, "h w"], *, quality: int) -> str:
+    """A gray image with losses, for looking only."""
+    return _uri(Image.fromarray(image).convert("RGB"), "webp", format="WEBP", quality=quality, method=4)
+
+
+def heat_uri(heat: Float[np.ndarray, "h w"]) -> str:
+    """A map in [0, 1] as a layer: the hotter, the more opaque; at most 320 pixels wide, since such maps are smooth."""
+    heat = np.clip(np.asarray(heat, np.float64), 0, 1)
+    return _layer_uri(matplotlib.colormaps[COLOURS](heat)[..., :3], 0.25 + 0.75 * heat, side=_SMOOTH_SIDE)
+
+
+def share_uri(share: Float[np.ndarray, "h w"], certainty: Float[np.ndarray, "h w"]) -> str:
+    """A share in [0, 1] as a layer: purple the more visible there is, orange the more infrared.
+
+    Clear where both count alike (0.5) and where the share is not certain.
+    """
+    share = np.asarray(share, np.float64)
+    ends = matplotlib.colormaps[SHARES]([_END, 1 - _END])[:, :3]
+    rgb = ends[(share > 0.5).astype(int)]
+    return _layer_uri(rgb, np.abs(2 * share - 1) * certainty, side=_SHARE_SIDE)
+
+
+def share_gradient() -> str:
+    """The colours of `share_uri` as the colour list of a CSS gradient, for a legend."""
+    visible, infrared = (matplotlib.colors.to_hex(matplotlib.colormaps[SHARES](end)) for end in (_END, 1 - _END))
+    return f"{visible}, {visible}00, {infrared}00, {infrared}"
+
+
+def heat_gradient(*, steps: int = 9) -> str:
+    """The colours of `heat_uri` as the colour list of a CSS gradient, for a legend."""
+    colours = (matplotlib.colors.to_hex(matplotlib.colormaps[COLOURS](i / (steps - 1))) for i in range(steps))
+    return ", ".join(colours)
+
+
+def _layer_uri(rgb: np.ndarray, alpha: np.ndarray, *, side: int | None) -> str:
+    rgba = np.rint(np.concatenate([rgb, np.asarray(alpha)[..., None]], axis=-1) * 255).astype(np.uint8)
+    image = Image.fromarray(rgba)
+    if side is not None:
+        image.thumbnail((side, side), Image.Resampling.BOX)
+    return _uri(image, "webp", format="WEBP", quality=75, alpha_quality=70, method=4)
+
+
+def _uri(image: Image.Image, kind: str, **options: object) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,20 @@
+"""Weighted channel sizes against float64 arithmetic on the encoder's output."""
+
+import jax
+import numpy as np
+from small_nets import small_params
+
+from camfuse_jax.data.synthetic import synthetic_pair
+from camfuse_jax.nets import make_encoder
+from camfuse_jax.report.channels import channel_sizes
+
+
+def test_weight_times_root_mean_square():
+    params, pair = small_params(), synthetic_pair(1, 24, 28)
+    found = channel_sizes(params, *pair)
+    encode = jax.jit(lambda sym: make_encoder(params.net).apply({"params": params.encoder}, sym)[0])
+    for row, image in enumerate(pair):
+        sym = image.astype(np.float32)[None, ..., None] / 127.5 - 1
+        size = np.sqrt(np.mean(np.asarray(encode(sym), np.float64) ** 2, axis=(0, 1, 2)))
+        np.testing.assert_allclose(found[row], np.asarray(params.channel_weights)[row] * size, rtol=1e-4)
+    assert np.all(found >= 0)
