@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from camfuse_jax import runtime
-from camfuse_jax.config import Config
+from camfuse_jax.config import Config, Rule
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.presets import PRESETS
 
@@ -59,6 +59,7 @@ class Options:
     vis: pathlib.Path | None = None
     out: pathlib.Path | None = None
     weights: str | None = None
+    rule: Rule | None = None
     limit: int = 0
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     metrics: Literal["paper", "all"] = "paper"
@@ -126,7 +127,11 @@ def _fuse(options: Options) -> None:
     from camfuse_jax.stages.fuse_files import fuse_files
 
     fuse_files(
-        ir=options.ir, vis=options.vis, out=options.out or pathlib.Path("fused"), weights=options.weights or "tno"
+        ir=options.ir,
+        vis=options.vis,
+        out=options.out or pathlib.Path("fused"),
+        weights=options.weights or "tno",
+        rule=options.rule,
     )
 
 
@@ -137,6 +142,7 @@ def _eval(options: Options) -> None:
         _places(options),
         out=options.out,
         weights=options.weights,
+        rule=options.rule,
         others=options.fused,
         metrics=options.metrics,
         protocol=options.protocol,

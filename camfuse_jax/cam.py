@@ -20,12 +20,17 @@ def channel_weights(weights: Float[Array, "2 k"]) -> Float[Array, "2 k"]:
 
 
 def fuse_features(
-    ir_features: Float[Array, "*n h w k"], vis_features: Float[Array, "*n h w k"], weights: Float[Array, "2 k"]
+    ir_features: Float[Array, "*n h w k"], vis_features: Float[Array, "*n h w k"], weights: Float[Array, "*n 2 k"]
 ) -> Float[Array, "*n h w k"]:
-    """Adds both images' features, each channel times its channel weight (Eq. 5)."""
-    ir_weights = jnp.expand_dims(weights[Modality.IR], range(ir_features.ndim - 1))
-    vis_weights = jnp.expand_dims(weights[Modality.VIS], range(vis_features.ndim - 1))
+    """Adds both images' features, each channel times its channel weight (Eq. 5); weights may differ from pair to pair."""
+    ir_weights, vis_weights = (over_places(weights, row, ir_features.ndim) for row in Modality)
     return ir_weights * ir_features + vis_weights * vis_features
+
+
+def over_places(weights: Float[Array, "*n 2 k"], row: Modality, ndim: int) -> Float[Array, "*n 1 1 k"]:
+    """One class's weights with axes for the places of features that have `ndim` axes."""
+    chosen = jnp.expand_dims(weights[..., row, :], (-3, -2))
+    return jnp.expand_dims(chosen, range(ndim - chosen.ndim))
 
 
 def min_max(maps: Float[Array, "n h w"]) -> Float[Array, "n h w"]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from camfuse_jax.errors import UsageError
 
 _T = typing.TypeVar("_T")
+Rule = Literal["place", "eq5", "adaptive", "unit_sum", "l1", "mean", "add", "max"]
 
 
 class Modality(enum.IntEnum):
@@ -60,6 +61,43 @@ class NetConfig:
         _require(0 < self.branches <= 64, "net.branches", self.branches, "from 1 to 64")
         steps_fit = 0 < len(self.strides) <= 16 and all(1 <= stride <= 8 for stride in self.strides)
         _require(steps_fit, "net.strides", self.strides, "1 to 16 numbers from 1 to 8")
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionConfig:
+    """How the features of two images become one (`fusion.rules`).
+
+    Attributes:
+        rule: `place`: class activity chooses detail place by place, brightness is added. `eq5`: the paper's sum of
+            features times channel weights. `adaptive`: the same with weights from each image's own class contributions.
+            `unit_sum`: both weights of a channel scaled to sum to `gain`. `l1`: DenseFuse's l1-norm strategy. `mean`,
+            `add`, `max`: of the features, without any weights.
+        gain: Rules eq5, adaptive and unit_sum: factor on the weights.
+        base_cells: Rule place: blur that parts base from detail, standard deviation in feature cells (4 pixels).
+        place_cells: Rule place: blur of the activity, in cells.
+        sharpness: Rule place: power of the activities; 0 averages, more chooses more sharply.
+        base_gain: Rule place: contrast of the base; 1 averages the sources' bases, 2 adds them.
+        detail_gain: Rule place: factor on the detail.
+        level: Rule place: mean brightness; 0 is mid gray, 1 the mean of the sources.
+    """
+
+    rule: Rule = "place"
+    gain: float = 1.0
+    base_cells: float = 5.0
+    place_cells: float = 2.0
+    sharpness: float = 4.0
+    base_gain: float = 2.0
+    detail_gain: float = 1.15
+    level: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the values; raises as `NetConfig` does."""
+        for name in ("gain", "base_gain", "detail_gain"):
+            _require(0 <= getattr(self, name) <= 8, f"fusion.{name}", getattr(self, name), "from 0 to 8")
+        for name in ("base_cells", "place_cells"):
+            _require(0 <= getattr(self, name) <= 64, f"fusion.{name}", getattr(self, name), "from 0 to 64")
+        _require(0 <= self.sharpness <= 16, "fusion.sharpness", self.sharpness, "from 0 to 16")
+        _require(0 <= self.level <= 1, "fusion.level", self.level, "from 0 to 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +178,8 @@ class ClassifierConfig(TrainConfig):
         augment: Vary brightness, contrast, gamma and noise of the patches as real sensors do.
         channel_size: Start with every channel's pooled value at this on average (`nets.equalise`); 0 leaves the
             random start as it is. The larger it is, the smaller are the class weights that decide alike.
+        weight_rms: Root mean square to which the trained class weights are scaled without changing the classifier
+            (`nets.rescale_head`); 0 leaves them as training did.
     """
 
     stride: int = 64
@@ -147,6 +187,7 @@ class ClassifierConfig(TrainConfig):
     distance_from_epoch: int = 20
     augment: bool = True
     channel_size: float = 8.0
+    weight_rms: float = 0.5
 
     def __post_init__(self) -> None:
         """Checks the values; raises as `TrainConfig` does."""
@@ -154,6 +195,7 @@ class ClassifierConfig(TrainConfig):
         _require(self.stride > 0, "cls.stride", self.stride, "1 or more")
         _require(0 <= self.distance_weight < math.inf, "cls.distance_weight", self.distance_weight, "0 or more")
         _require(0 <= self.channel_size < math.inf, "cls.channel_size", self.channel_size, "0 or more")
+        _require(0 <= self.weight_rms < math.inf, "cls.weight_rms", self.weight_rms, "0 or more")
         _require(self.distance_from_epoch >= 0, "cls.distance_from_epoch", self.distance_from_epoch, "0 or more")
 
 
@@ -165,12 +207,14 @@ class Config:
         net: Networks.
         ae: Auto-encoder stage.
         cls: Classifier stage.
+        fusion: Fusion rule.
         seed: Seed of initial weights, order and augmentation.
     """
 
     net: NetConfig = NetConfig()
     ae: AutoencoderConfig = AutoencoderConfig()
     cls: ClassifierConfig = ClassifierConfig()
+    fusion: FusionConfig = FusionConfig()
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, NetConfig
+from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, FusionConfig, NetConfig
 
 
 def default() -> Config:
@@ -51,7 +51,9 @@ def paper() -> Config:
             schedule="constant",
             augment=False,
             channel_size=0.0,
+            weight_rms=0.0,
         ),
+        fusion=FusionConfig(rule="eq5"),
     )
 
 

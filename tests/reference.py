@@ -3,7 +3,10 @@
 Nothing here is imported from camfuse_jax. Parameters are trees of arrays as Flax makes them.
 """
 
+import math
+
 import numpy as np
+import scipy.ndimage
 
 SSIM_SIDE, SSIM_SIGMA = 11, 1.5
 
@@ -117,6 +120,44 @@ def fuse_features(ir, vis, weights):
     ir, vis = _f64(ir), _f64(vis)
     channels = [weights[0, k] * ir[..., k] + weights[1, k] * vis[..., k] for k in range(ir.shape[-1])]
     return np.stack(channels, axis=-1)
+
+
+def blur(maps, sigma):
+    """Gaussian blur of maps (n, h, w, k) by SciPy, edges repeated, cut off at three standard deviations."""
+    for axis in (1, 2):
+        maps = scipy.ndimage.gaussian_filter1d(maps, sigma, axis=axis, mode="nearest", radius=math.ceil(3 * sigma))
+    return maps
+
+
+def fuse_by_place(config, ir, vis, weights):
+    """Rule `place` for one pair: `config` has the settings as attributes."""
+    images = [_f64(ir), _f64(vis)]
+    bases = [blur(image, config.base_cells) for image in images]
+    details = [image - base for image, base in zip(images, bases, strict=True)]
+    activity = [
+        1e-3 + blur((np.abs(detail) * row).sum(axis=-1, keepdims=True), config.place_cells)
+        for detail, row in zip(details, _f64(weights), strict=True)
+    ]
+    powers = [a**config.sharpness for a in activity]
+    share = powers[0] / (powers[0] + powers[1])
+    means = [image.mean(axis=(1, 2), keepdims=True) for image in images]
+    a, b = (base - mean for base, mean in zip(bases, means, strict=True))
+    correlation = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
+    same = max(correlation, 0) ** 4
+    gains = [g / (1 + same * (g - 1)) for g in (config.base_gain, config.detail_gain)]
+    level = config.level * (1 - same) + same
+    detail = share * details[0] + (1 - share) * details[1]
+    return level * (means[0] + means[1]) / 2 + gains[0] * (a + b) / 2 + gains[1] * detail
+
+
+def fuse_by_l1(ir, vis):
+    """DenseFuse's l1-norm strategy."""
+    ir, vis = _f64(ir), _f64(vis)
+    fused = np.empty_like(ir)
+    for i, j, window in windows(np.concatenate([np.abs(ir).sum(-1), np.abs(vis).sum(-1)])[..., None], 1):
+        a, b = window.mean(axis=(1, 2))[:, 0]
+        fused[0, i, j] = (a * ir[0, i, j] + b * vis[0, i, j]) / (a + b)
+    return fused
 
 
 def fuse(params, ir_sym, vis_sym, margin):

@@ -1,4 +1,4 @@
-"""The pure fusion function: two images and weights in, one image out (Eqs. 3-6)."""
+"""The pure fusion function: two images and weights in, one image out (Eqs. 3-6, and the rules beside Eq. 5)."""
 
 import functools
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from camfuse_jax import cam
 from camfuse_jax.config import Modality
 from camfuse_jax.errors import InputError
 from camfuse_jax.fusion.params import Params
+from camfuse_jax.fusion.rules import combine
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
 from camfuse_jax.runtime import compiler_options
 
@@ -78,9 +79,17 @@ def fuse_unit(params: Params, ir_unit: Float[Array, "n h w 1"], vis_unit: Float[
     """The arithmetic of `fuse` on batches in [0, 1], without checks or compilation."""
     count, height, width, _ = ir_unit.shape
     both, _ = make_encoder(params.net).apply({"params": params.encoder}, jnp.concatenate([ir_unit, vis_unit]) * 2 - 1)
-    features = cam.fuse_features(both[:count], both[count:], params.channel_weights)
+    weights = _adaptive_weights(params, both) if params.fusion.rule == "adaptive" else params.channel_weights
+    features = combine(params.fusion, both[:count], both[count:], weights)
     fused_sym, _ = make_decoder(params.net).apply({"params": params.decoder}, features, (height, width))
     return (fused_sym + 1) / 2
+
+
+def _adaptive_weights(params: Params, both: Float[Array, "m h4 w4 k"]) -> Float[Array, "n 2 k"]:
+    """Eq. 1 read as if W_c depended on the image: what channel k contributes to the logit of the image's own class."""
+    _, named = make_classifier(params.net).apply({"params": params.classifier}, both)
+    pooled = named["pooled"].reshape(2, -1, both.shape[-1])
+    return cam.channel_weights(jnp.moveaxis(pooled * params.class_weights[:, None, :], 0, 1))
 
 
 def _traced(params: Params, ir: Array, vis: Array, *, dtype: jnp.dtype) -> Array:

@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 
 from camfuse_jax import cam
-from camfuse_jax.config import NetConfig, from_json
+from camfuse_jax.config import FusionConfig, NetConfig, Rule, from_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
 
@@ -26,19 +26,21 @@ _PARTS = ("encoder", "decoder", "classifier")
 
 @flax.struct.dataclass
 class Params:
-    """Weights of the three networks; the network's shape is static, the rest are leaves.
+    """Weights of the three networks; the network's shape and the fusion rule are static, the rest are leaves.
 
     Attributes:
         encoder: Parameters of `nets.Encoder`.
         decoder: Parameters of `nets.Decoder`.
         classifier: Parameters of `nets.Classifier`.
         net: Shape of the networks.
+        fusion: Fusion rule.
     """
 
     encoder: Mapping[str, Any]
     decoder: Mapping[str, Any]
     classifier: Mapping[str, Any]
     net: NetConfig = flax.struct.field(pytree_node=False, default=NetConfig())
+    fusion: FusionConfig = flax.struct.field(pytree_node=False, default=FusionConfig())
 
     @property
     def class_weights(self) -> jax.Array:
@@ -52,7 +54,7 @@ class Params:
 
 
 def save_params(path: str | pathlib.Path, params: Params) -> None:
-    """Writes weights as one safetensors file; the network's shape travels in its header. Same weights, same bytes.
+    """Writes weights as one safetensors file; the network's shape and the fusion rule travel in its header. Same weights, same bytes.
 
     Raises:
         ResourceError: If the file cannot be written.
@@ -60,10 +62,11 @@ def save_params(path: str | pathlib.Path, params: Params) -> None:
     path = pathlib.Path(path)
     tree = {part: getattr(params, part) for part in _PARTS}
     arrays = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
+    header = {name: json.dumps(dataclasses.asdict(getattr(params, name))) for name in ("net", "fusion")}
     temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(safetensors.numpy.save(arrays, {"net": json.dumps(dataclasses.asdict(params.net))}))
+        temporary.write_bytes(safetensors.numpy.save(arrays, header))
         temporary.replace(path)
     except OSError as error:
         raise ResourceError(f"The weights cannot be written to {path}: {error}.") from error
@@ -87,6 +90,11 @@ def load_params(name_or_path: str | pathlib.Path = "tno") -> Params:
     return _parse(path.read_bytes(), where=str(path))
 
 
+def with_rule(params: Params, rule: Rule | None) -> Params:
+    """The same weights under another fusion rule; None keeps theirs."""
+    return params if rule is None else params.replace(fusion=dataclasses.replace(params.fusion, rule=rule))
+
+
 def card(name: str) -> dict[str, Any]:
     """The card of shipped weights: recipe, data, seed, commit, sha256 and scores."""
     return json.loads((resources.files("camfuse_jax") / "weights" / "cards.json").read_text())[name]
@@ -104,11 +112,12 @@ def _parse(content: bytes, *, where: str) -> Params:
         arrays = safetensors.numpy.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         net = from_json(NetConfig, header["__metadata__"]["net"])
+        rule = from_json(FusionConfig, header["__metadata__"]["fusion"])
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, UsageError) as error:
         raise CheckpointError(f"{where} is not a weights file of camfuse_jax: {error}.") from error
     _check(arrays, net, where=where)
     tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
-    return Params(**{part: tree[part] for part in _PARTS}, net=net)
+    return Params(**{part: tree[part] for part in _PARTS}, net=net, fusion=rule)
 
 
 def _check(arrays: Mapping[str, np.ndarray], net: NetConfig, *, where: str) -> None:

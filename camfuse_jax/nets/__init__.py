@@ -9,6 +9,7 @@ from camfuse_jax.nets.build import (
     make_classifier,
     make_decoder,
     make_encoder,
+    rescale_head,
 )
 from camfuse_jax.nets.classifier import Classifier
 
@@ -23,4 +24,5 @@ __all__ = [
     "make_classifier",
     "make_decoder",
     "make_encoder",
+    "rescale_head",
 ]

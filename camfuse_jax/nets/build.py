@@ -69,6 +69,24 @@ def equalise(
     return {**classifier, "depthwise1": {**first, "kernel": first["kernel"] * scale}}
 
 
+def rescale_head(classifier: dict[str, Any], *, rms: float) -> dict[str, Any]:
+    """Gives the class weights a root mean square, and the last feature maps the inverse factor: the same classifier.
+
+    How large trained class weights are depends on how large the last maps happen to be, and Eq. 3 bends at 1. ReLU
+    keeps positive factors, so the factor moves into the last depthwise layer and no logit, probability or map changes.
+
+    Args:
+        classifier: Parameters of `Classifier`.
+        rms: The wanted root mean square of the class weights; weights that are all zero stay so.
+    """
+    kernel = classifier["head"]["kernel"]
+    factor = rms / jnp.sqrt(jnp.mean(kernel**2))
+    factor = jnp.where(jnp.isfinite(factor), factor, 1.0)
+    last = max(name for name in classifier if name.startswith("depthwise"))
+    layer = {name: value / factor for name, value in classifier[last].items()}
+    return {**classifier, last: layer, "head": {"kernel": kernel * factor}}
+
+
 def abstract_params(net: NetConfig) -> dict[str, Any]:
     """Shapes and types of all parameters, by network, without computing any."""
     return jax.eval_shape(lambda: _init(net, jax.random.key(0)))

@@ -36,6 +36,7 @@ def evaluate_dataset(
     *,
     out: pathlib.Path | None = None,
     weights: str | None = None,
+    rule: str | None = None,
     others: Sequence[str] = (),
     metrics: str = "paper",
     protocol: str = "paper",
@@ -46,13 +47,14 @@ def evaluate_dataset(
         places: Folders and data set.
         out: Folder of the tables; `WORKDIR/eval-DATASET` by default.
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
+        rule: Fusion rule instead of the one that the weights bring.
         others: `NAME=DIR` of other methods' fused images.
         metrics: `paper` for the paper's five, `all` for all.
         protocol: Metric definitions.
     """
     folders = dict(named_folder(text) for text in others)
     chosen = weights or default_weights(places)
-    params = fusion.load_params(chosen)
+    params = fusion.with_rule(fusion.load_params(chosen), rule)
     pairs = places.pairs("test")
     out = out or places.workdir / f"eval-{places.label}"
     fused = {}
@@ -62,7 +64,7 @@ def evaluate_dataset(
     tables = score_folders(list(pairs), folders, others={OURS: fused}, metrics=_METRICS[metrics], protocol=protocol)
     files = write_tables(tables, out, against=OURS, title=places.label)
     judged = judge(params, pairs)
-    print(f"{places.label}: {len(pairs)} test pairs, weights {chosen}\n")
+    print(f"{places.label}: {len(pairs)} test pairs, weights {chosen}, rule {params.fusion.rule}\n")
     print(markdown(tables))
     print(judged)
     (out / "networks.md").write_text(judged)

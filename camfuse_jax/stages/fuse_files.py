@@ -15,11 +15,13 @@ _ENDINGS = ("", "_ir_heat", "_vis_heat")
 _DEMO_FILES = resources.files("camfuse_jax") / "demo"
 
 
-def fuse_files(*, ir: pathlib.Path | None, vis: pathlib.Path | None, out: pathlib.Path, weights: str) -> None:
+def fuse_files(
+    *, ir: pathlib.Path | None, vis: pathlib.Path | None, out: pathlib.Path, weights: str, rule: str | None = None
+) -> None:
     """Fuses two files, two folders or, if neither is given, the demo pair.
 
     Writes `NAME.png` per pair, and for single pairs `NAME_ir_heat.png` and `NAME_vis_heat.png`, where the classifier
-    looked (Eq. 14). Prints what it wrote.
+    looked (Eq. 14). Prints what it wrote. `rule` replaces the fusion rule that the weights bring.
 
     Raises:
         UsageError: If only one of the two is given, or a result would overwrite a source.
@@ -27,7 +29,7 @@ def fuse_files(*, ir: pathlib.Path | None, vis: pathlib.Path | None, out: pathli
     """
     if (ir is None) != (vis is None):
         raise UsageError("Only one of --ir and --vis is given.", "Give both, or neither for the demo pair.")
-    params = fusion.load_params(weights)
+    params = fusion.with_rule(fusion.load_params(weights), rule)
     if ir is None or vis is None:
         images = [decode_gray((_DEMO_FILES / f"{kind}.png").read_bytes(), name=kind) for kind in ("ir", "vis")]
         for name, image in zip(("ir", "vis"), images, strict=True):

@@ -14,7 +14,7 @@ from camfuse_jax.data.loader import Loader
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.windows import take_window, windows
 from camfuse_jax.fusion import Params, save_params
-from camfuse_jax.nets import equalise, init_classifier, make_classifier, make_encoder
+from camfuse_jax.nets import equalise, init_classifier, make_classifier, make_encoder, rescale_head
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.train_autoencoder import load_autoencoder
 from camfuse_jax.stages.train_autoencoder import stage_config as ae_config
@@ -139,6 +139,7 @@ def train_classifier(config: Config, places: Places) -> Params:
         )
         state = fit(task, FlatLoader(loader), config=config.cls, total_steps=steps, checkpoints=checkpoints)
     checkpoints.close()
-    params = Params(autoencoder["encoder"], autoencoder["decoder"], state.params, net=config.net)
+    classifier = rescale_head(state.params, rms=config.cls.weight_rms) if config.cls.weight_rms else state.params
+    params = Params(autoencoder["encoder"], autoencoder["decoder"], classifier, net=config.net, fusion=config.fusion)
     save_params(places.trained, params)
     return params

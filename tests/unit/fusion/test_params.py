@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from small_nets import NET, parts, small_params
+from small_nets import EQ5, NET, parts, small_params
 
 from camfuse_jax import load_params, save_params
 from camfuse_jax.errors import CheckpointError, ResourceError
 
 KERNEL = "encoder/conv2/conv/kernel"
-NET_JSON = json.dumps(dataclasses.asdict(NET))
+HEADER = {"net": json.dumps(dataclasses.asdict(NET)), "fusion": json.dumps(dataclasses.asdict(EQ5))}
 
 
 def _arrays():
@@ -36,7 +36,7 @@ def test_round_trip_is_exact(tmp_path):
     path = tmp_path / "new" / "x.safetensors"
     save_params(path, small_params())
     loaded = load_params(path)
-    assert loaded.net == NET
+    assert (loaded.net, loaded.fusion) == (NET, EQ5)
     assert jax.tree.structure(loaded) == jax.tree.structure(small_params())
     jax.tree.map(np.testing.assert_array_equal, loaded, small_params())
     assert {leaf.dtype for leaf in jax.tree.leaves(loaded)} == {np.dtype("float32")}
@@ -73,13 +73,13 @@ def _told(path):
 def test_a_missing_array(write):
     arrays = _arrays()
     del arrays[KERNEL]
-    text = _told(write(arrays, {"net": NET_JSON}))
+    text = _told(write(arrays, HEADER))
     assert f"missing: {KERNEL}; unexpected: none; shape: none; type: none" in text
 
 
 @pytest.mark.parametrize("name", ["encoder/conv9/conv/kernel", "ema/conv1/conv/kernel", "step"])
 def test_an_unexpected_array(write, name):
-    text = _told(write({**_arrays(), name: np.zeros(2, np.float32)}, {"net": NET_JSON}))
+    text = _told(write({**_arrays(), name: np.zeros(2, np.float32)}, HEADER))
     assert f"missing: none; unexpected: {name}; shape: none; type: none" in text
 
 
@@ -89,26 +89,26 @@ def test_all_four_lists_at_once(write):
     arrays["decoder/conv6/bias"] = np.zeros(1, np.float32)
     arrays[KERNEL] = arrays[KERNEL][..., :-1].copy()
     arrays["classifier/head/kernel"] = arrays["classifier/head/kernel"].astype(np.float64)
-    text = _told(write(arrays, {"net": NET_JSON}))
+    text = _told(write(arrays, HEADER))
     assert "missing: decoder/conv5/bias; unexpected: decoder/conv6/bias;" in text
     assert f"shape: {KERNEL}; type: classifier/head/kernel" in text
 
 
 def test_a_part_that_is_absent(write):
     arrays = {name: array for name, array in _arrays().items() if not name.startswith("classifier/")}
-    assert "classifier/head/kernel" in _told(write(arrays, {"net": NET_JSON}))
+    assert "classifier/head/kernel" in _told(write(arrays, HEADER))
 
 
 @pytest.mark.parametrize("name", ["encoder", f"{KERNEL}/deeper"])
 def test_names_that_are_both_array_and_folder(write, name):
-    _told(write({**_arrays(), name: np.zeros(2, np.float32)}, {"net": NET_JSON}))
+    _told(write({**_arrays(), name: np.zeros(2, np.float32)}, HEADER))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite(write, value):
     arrays = _arrays()
     arrays[KERNEL][0, 0, 0, 0] = value
-    assert "not finite" in _told(write(arrays, {"net": NET_JSON}))
+    assert "not finite" in _told(write(arrays, HEADER))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_metadata_that_name_another_or_an_impossible_network(write, change):
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.999])
 def test_a_truncated_file(write, share):
-    path = write(_arrays(), {"net": NET_JSON})
+    path = write(_arrays(), HEADER)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     assert "not a weights file" in _told(path)
@@ -159,7 +159,7 @@ def test_random_bytes(tmp_path, seed):
 
 
 def test_random_damage_of_the_header_never_escapes_as_another_error(write):
-    path = write(_arrays(), {"net": NET_JSON})
+    path = write(_arrays(), HEADER)
     content = path.read_bytes()
     rng = np.random.default_rng(0)
     for _ in range(100):

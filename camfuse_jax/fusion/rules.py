@@ -1,0 +1,180 @@
+"""How the features of two images become one set: the paper's weighted sum, ours by place, and what they are held against.
+
+Every rule takes both images' features, not negative, and the channel weights of Eq. 3, and gives features for the
+decoder. The decoder is nearly linear in features, so those may be negative.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from camfuse_jax import cam
+from camfuse_jax.config import FusionConfig, Modality
+
+_SILENT = 1e-3  # activity below which neither image has anything to show and both count alike
+_BLOCK = 16
+
+Features = Float[Array, "n h w k"]
+Weights = Float[Array, "*n 2 k"]
+
+
+def combine(config: FusionConfig, ir_features: Features, vis_features: Features, weights: Weights) -> Features:
+    """Applies the rule that a config names.
+
+    Args:
+        config: Which rule, and its settings.
+        ir_features: Features of the infrared images.
+        vis_features: Features of the visible images.
+        weights: Channel weights, rows ordered as `Modality`; one set, or one per pair (rule `adaptive`).
+    """
+    return _RULES[config.rule](config, ir_features, vis_features, weights)
+
+
+def smooth(x: Float[Array, "n h w c"], cells: float) -> Float[Array, "n h w c"]:
+    """Gaussian blur along both axes, edges repeated, cut off at three standard deviations.
+
+    Args:
+        x: Maps.
+        cells: Standard deviation in cells of the map; 0 returns the maps as they are.
+    """
+    if not cells:
+        return x
+    return _smooth_axis(_smooth_axis(x, cells, 1), cells, 2)
+
+
+def _smooth_axis(x: Array, cells: float, axis: int) -> Array:
+    # A Gaussian along one axis as products with one small matrix, block by block: a depthwise convolution would be
+    # limited by memory, tap by tap; this is a dense product.
+    reach = math.ceil(3 * cells)
+    size = x.shape[axis]
+    blocks = -(-size // _BLOCK)
+    span = _BLOCK + 2 * reach
+    around = [(0, 0)] * x.ndim
+    around[axis] = (reach, reach + blocks * _BLOCK - size)
+    padded = jnp.pad(x, around, mode="edge")
+    windows = jnp.stack(
+        [jax.lax.slice_in_dim(padded, i * _BLOCK, i * _BLOCK + span, axis=axis) for i in range(blocks)], axis=axis
+    )
+    form = "os,nbswc->nbowc" if axis == 1 else "os,nhbsc->nhboc"
+    blurred = jnp.einsum(form, _band(cells, reach, span), windows)
+    whole = blurred.reshape(*x.shape[:axis], blocks * _BLOCK, *x.shape[axis + 1 :])
+    return jax.lax.slice_in_dim(whole, 0, size, axis=axis)
+
+
+def _band(cells: float, reach: int, span: int) -> Float[np.ndarray, "o s"]:
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / cells) ** 2)
+    matrix = np.zeros((_BLOCK, span))
+    for row in range(_BLOCK):
+        matrix[row, row : row + 2 * reach + 1] = taps / taps.sum()
+    return matrix.astype(np.float32)
+
+
+def _eq5(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+    """Eq. 5: each channel times its weight, added; `gain` scales both."""
+    return config.gain * cam.fuse_features(ir, vis, weights)
+
+
+def _unit_sum(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+    """Eq. 5 with the two weights of a channel scaled to sum to `gain`."""
+    return config.gain * cam.fuse_features(ir, vis, weights / jnp.sum(weights, axis=-2, keepdims=True))
+
+
+def _mean(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+    """The features' average."""
+    del config, weights
+    return 0.5 * (ir + vis)
+
+
+def _add(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+    """The features' sum."""
+    del config, weights
+    return ir + vis
+
+
+def _max(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+    """The larger of both, channel by channel and place by place."""
+    del config, weights
+    return jnp.maximum(ir, vis)
+
+
+def _l1(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+    """DenseFuse's l1-norm strategy (Li and Wu 2019): sum over channels, 3x3 average, shares of the total."""
+    del config, weights
+    activity = [_box(jnp.sum(jnp.abs(features), axis=-1, keepdims=True)) for features in (ir, vis)]
+    share = activity[0] / jnp.maximum(activity[0] + activity[1], 1e-12)
+    return share * ir + (1 - share) * vis
+
+
+def _box(x: Float[Array, "n h w 1"]) -> Float[Array, "n h w 1"]:
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    rows, cols = x.shape[1:3]
+    return sum(padded[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)) / 9
+
+
+def _place(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+    """Class activation by place: brightness is added, detail is taken from where the class activity is.
+
+    Each image's features are split into a base (blurred over `base_cells`) and the detail upon it. At each place the
+    activity of an image is the sum over channels of its detail's size times the channel weight of its class, blurred
+    over `place_cells`; the detail of both enters in the ratio of the activities' powers (`sharpness`). The bases'
+    contrasts are added (`base_gain` 2 is the plain sum) around a mean between mid gray (`level` 0) and the sources' own
+    (`level` 1). Two images that show the same are not added: then gains become 1 and the sources' mean is kept.
+    """
+    bases = [smooth(features, config.base_cells) for features in (ir, vis)]
+    details = [features - base for features, base in zip((ir, vis), bases, strict=True)]
+    share = ir_share(config, *details, weights)
+    means = [jnp.mean(features, axis=(1, 2), keepdims=True) for features in (ir, vis)]
+    contrasts = [base - mean for base, mean in zip(bases, means, strict=True)]
+    same = _sameness(*contrasts)
+
+    def once(gain: float) -> Array:
+        return gain / (1 + same * (gain - 1))
+
+    mean = 0.5 * (means[0] + means[1])
+    contrast = 0.5 * (contrasts[0] + contrasts[1])
+    detail = share * details[0] + (1 - share) * details[1]
+    level = config.level + same * (1 - config.level)
+    return level * mean + once(config.base_gain) * contrast + once(config.detail_gain) * detail
+
+
+def _sameness(ir: Features, vis: Features) -> Float[Array, "n 1 1 1"]:
+    """Fourth power of the correlation of two contrasts, 0 where it is negative: near 1 only for near copies."""
+
+    def total(x: Array) -> Array:
+        return jnp.sum(x, axis=(1, 2, 3), keepdims=True)
+
+    energy = total(ir * ir) * total(vis * vis)
+    # Two where's: the root has no finite derivative at 0, and the unused branch must not reach it.
+    flat = energy <= 1e-12
+    correlation = jnp.where(flat, 0.0, total(ir * vis) / jnp.sqrt(jnp.where(flat, 1.0, energy)))
+    return jnp.maximum(correlation, 0.0) ** 4
+
+
+def ir_share(
+    config: FusionConfig, ir_detail: Features, vis_detail: Features, weights: Weights
+) -> Float[Array, "n h w 1"]:
+    """How much of the detail comes from the infrared image at each place, from 0 to 1 (rule `place`)."""
+    logs = []
+    for modality, detail in ((Modality.IR, ir_detail), (Modality.VIS, vis_detail)):
+        own = cam.over_places(weights, modality, detail.ndim)
+        logs.append(
+            jnp.log(_SILENT + smooth(jnp.sum(own * jnp.abs(detail), axis=-1, keepdims=True), config.place_cells))
+        )
+    odds = config.sharpness * (logs[0] - logs[1])
+    return 1 / (1 + jnp.exp(-odds))
+
+
+_RULES: dict[str, Callable[[FusionConfig, Features, Features, Weights], Features]] = {
+    "place": _place,
+    "eq5": _eq5,
+    "adaptive": _eq5,
+    "unit_sum": _unit_sum,
+    "l1": _l1,
+    "mean": _mean,
+    "add": _add,
+    "max": _max,
+}
