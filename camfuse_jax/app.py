@@ -14,7 +14,7 @@ from camfuse_jax.config import Config
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.presets import PRESETS
 
-Stage = Literal["data", "ae", "cls", "fuse", "eval", "all"]
+Stage = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "all"]
 INTERRUPTED = 130
 
 
@@ -37,12 +37,16 @@ class Options:
         download: Fetch named data sets that are not in that folder.
         ir: Stage fuse: infrared file or folder.
         vis: Stage fuse: visible file or folder.
-        out: Where fused images or tables go; default: `fused` for stage fuse, WORKDIR/eval-DATASET for eval.
-        weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, for eval the workdir's
-            own if it has trained any, else the shipped ones.
-        fused: Stage eval: other methods' fused images of the same pairs, as NAME=DIR; repeatable.
-        metrics: Stage eval: the paper's five, or all thirteen.
-        protocol: Stage eval: definitions of the metrics: paper, cddfuse or tang.
+        out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET.
+        weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, for eval, table and
+            figures the workdir's own if it has trained any, else the shipped ones.
+        fused: Stages eval, table and figures: other methods' fused images of the same pairs, as NAME=DIR; repeatable.
+            Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if that is set.
+        metrics: Stages eval and table: the paper's five columns, or more.
+        protocol: Stages eval and table: definitions of the metrics: paper, cddfuse or tang.
+        image: Stage figures: name of the test pair to show; default: the first.
+        zoom: Stage figures: a detail to show enlarged, as X,Y,WIDTH,HEIGHT in pixels; at most two; default: found.
+        sheet: Stage figures: also a contact sheet of all test pairs.
         config: Networks and training.
     """
 
@@ -59,6 +63,9 @@ class Options:
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     metrics: Literal["paper", "all"] = "paper"
     protocol: Literal["paper", "cddfuse", "tang"] = "paper"
+    image: str | None = None
+    zoom: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    sheet: bool = False
     config: Annotated[Config, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Config)
 
 
@@ -139,4 +146,39 @@ def _eval(options: Options) -> None:
     )
 
 
-_STAGES: dict[str, Callable[[Options], None]] = {"data": _data, "ae": _ae, "cls": _cls, "fuse": _fuse, "eval": _eval}
+def _table(options: Options) -> None:
+    from camfuse_jax.stages.make_table import make_table
+
+    make_table(
+        _places(options),
+        out=options.out,
+        weights=options.weights,
+        others=options.fused,
+        metrics=options.metrics,
+        protocol=options.protocol,
+    )
+
+
+def _figures(options: Options) -> None:
+    from camfuse_jax.stages.make_figures import make_figures
+
+    make_figures(
+        _places(options),
+        out=options.out,
+        weights=options.weights,
+        others=options.fused,
+        image=options.image,
+        zooms=options.zoom,
+        sheet=options.sheet,
+    )
+
+
+_STAGES: dict[str, Callable[[Options], None]] = {
+    "data": _data,
+    "ae": _ae,
+    "cls": _cls,
+    "fuse": _fuse,
+    "eval": _eval,
+    "table": _table,
+    "figures": _figures,
+}
