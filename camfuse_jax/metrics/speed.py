@@ -28,6 +28,8 @@ from camfuse_jax.metrics.table import score
 Image = UInt8[np.ndarray, "h w"]
 Triplet = tuple[str, Image, Image, Image]
 """Name, infrared, visible, fused."""
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 CONTESTANTS = ("exact", "batched", "skimage", "piq")
 TASKS: dict[str, tuple[str, ...]] = {
     "EN": ("EN",),
@@ -46,8 +48,8 @@ class Timing:
     Attributes:
         task: Key of `TASKS`.
         seconds: Contestant to the median over the repeats; None where its package is not installed. A contestant that
-            does not offer the task is absent.
-        first: Seconds of the batched path's first call, with compilation.
+            does not offer the task, or was not asked for, is absent.
+        first: Seconds of the batched path's first call, with compilation; None if it was not asked for.
     """
 
     task: str
@@ -55,18 +57,31 @@ class Timing:
     first: float | None
 
 
-def measure(triplets: Sequence[Triplet], *, tasks: Sequence[str], repeats: int = 3) -> list[Timing]:
+def measure(
+    triplets: Sequence[Triplet],
+    *,
+    tasks: Sequence[str],
+    repeats: int = 3,
+    contestants: Sequence[str] = CONTESTANTS,
+    clock: Clock = time.perf_counter,
+) -> list[Timing]:
     """Times every contestant on every task.
 
     Args:
         triplets: The images.
         tasks: Keys of `TASKS`.
         repeats: How often; each contestant once per round.
+        contestants: Which; the exact path is always among them, because the others are compared with it.
+        clock: `time.perf_counter`, or `time.process_time` for the work of all threads on a busy machine.
 
     Returns:
         One timing per task.
     """
-    return [_measure_task(triplets, task, repeats) for task in tasks]
+    timings = []
+    for task in tasks:
+        runs = {name: run for name, run in _runs(triplets, task).items() if name in ("exact", *contestants)}
+        timings.append(_measure_task(task, runs, repeats, clock))
+    return timings
 
 
 def speed_markdown(timings: Sequence[Timing]) -> str:
@@ -88,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=0, help="only the first of each test list (default: all)")
     parser.add_argument("--repeats", type=int, default=3, help="rounds; the median is printed")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
+    parser.add_argument("--clock", default="wall", choices=list(CLOCKS), help="cpu: work of all threads")
     options = parser.parse_args(arguments)
     try:
         if options.repeats < 1 or options.images < 0:
@@ -97,8 +114,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             triplets = _test_triplets(root / dataset, options.images or None)
             pixels = sum(image.size for _, image, _, _ in triplets) / 1e6
             told = f"{dataset}: {len(triplets)} images, {pixels:.1f} megapixels"
-            sys.stdout.write(f"{told}, seconds, median of {options.repeats}, {os.cpu_count()} threads\n\n")
-            timings = measure(triplets, tasks=options.tasks, repeats=options.repeats)
+            unit = f"{options.clock} seconds, median of {options.repeats}"
+            sys.stdout.write(f"{told}, {unit}, {os.cpu_count()} processors\n\n")
+            timings = measure(
+                triplets,
+                tasks=options.tasks,
+                repeats=options.repeats,
+                contestants=options.contestants,
+                clock=CLOCKS[options.clock],
+            )
             sys.stdout.write(speed_markdown(timings) + "\n\n")
             sys.stdout.flush()
     except CamfuseError as error:
@@ -107,14 +131,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure_task(triplets: Sequence[Triplet], task: str, repeats: int) -> Timing:
-    runs = _runs(triplets, task)
+def _measure_task(task: str, runs: Mapping[str, Callable[[], object] | None], repeats: int, clock: Clock) -> Timing:
     ready = {name: run for name, run in runs.items() if run is not None}
-    first = _seconds(ready["batched"])  # compiles
+    first = _seconds(ready["batched"], clock) if "batched" in ready else None  # compiles
     taken: dict[str, list[float]] = {name: [] for name in ready}
     for _ in range(repeats):
         for name, run in ready.items():
-            taken[name].append(_seconds(run))
+            taken[name].append(_seconds(run, clock))
     seconds = {name: statistics.median(taken[name]) if name in taken else None for name in runs}
     return Timing(task, seconds, first)
 
@@ -137,10 +160,10 @@ def _runs(triplets: Sequence[Triplet], task: str) -> dict[str, Callable[[], obje
     return runs
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(run: Callable[[], object], clock: Clock) -> float:
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _cell(seconds: Mapping[str, float | None], name: str, own: float | None) -> str:

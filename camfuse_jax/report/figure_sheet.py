@@ -27,6 +27,11 @@ def paginate(rows: Sequence[SheetRow], columns: int) -> list[list[SheetRow]]:
         count += 1
 
 
+def page_height(rows: Sequence[SheetRow], columns: int) -> float:
+    """Height of a page in inches."""
+    return _HEAD + sum(_row_height(images[0], columns) for _, images in rows)
+
+
 @in_style
 def sheet_figure(heads: Sequence[str], rows: Sequence[SheetRow]) -> Figure:
     """Draws one page.
@@ -40,8 +45,7 @@ def sheet_figure(heads: Sequence[str], rows: Sequence[SheetRow]) -> Figure:
     """
     columns = len(heads)
     panel = _panel(columns)
-    total = _HEAD + sum(_row_height(images[0], columns) for _, images in rows)
-    figure = new_figure(PAGE, total)
+    figure = new_figure(PAGE, page_height(rows, columns))
     for column, head in enumerate(heads):
         middle = column * (panel + _GAP) + panel / 2
         write_at(figure, head, middle, 0.14, ha="center", va="baseline", fontweight="bold", fontsize=7)
