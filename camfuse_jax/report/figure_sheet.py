@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from camfuse_jax.report.style import PAGE, in_style, new_figure, place, write_at
 
 PAGE_HEIGHT = 9.6
-_GAP, _HEAD, _NAME = 0.05, 0.22, 0.15
+_EDGE, _GAP, _HEAD, _NAME = 0.02, 0.05, 0.22, 0.15
 
 SheetRow = tuple[str, Sequence[UInt8[np.ndarray, "h w"]]]
 """Name of a pair and its images, one per column."""
@@ -47,21 +47,21 @@ def sheet_figure(heads: Sequence[str], rows: Sequence[SheetRow]) -> Figure:
     panel = _panel(columns)
     figure = new_figure(PAGE, page_height(rows, columns))
     for column, head in enumerate(heads):
-        middle = column * (panel + _GAP) + panel / 2
+        middle = _EDGE + column * (panel + _GAP) + panel / 2
         write_at(figure, head, middle, 0.14, ha="center", va="baseline", fontweight="bold", fontsize=7)
     top = _HEAD
     for name, images in rows:
-        write_at(figure, name, 0.0, top + 0.1, ha="left", va="baseline", fontsize=7)
+        write_at(figure, name, _EDGE, top + 0.1, ha="left", va="baseline", fontsize=7)
         tall = panel * images[0].shape[0] / images[0].shape[1]
         for column, image in enumerate(images):
-            axes = place(figure, column * (panel + _GAP), top + _NAME, panel, tall)
+            axes = place(figure, _EDGE + column * (panel + _GAP), top + _NAME, panel, tall)
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
         top += _row_height(images[0], columns)
     return figure
 
 
 def _panel(columns: int) -> float:
-    return (PAGE - (columns - 1) * _GAP) / columns
+    return (PAGE - 2 * _EDGE - (columns - 1) * _GAP) / columns
 
 
 def _row_height(image: UInt8[np.ndarray, "h w"], columns: int) -> float:
