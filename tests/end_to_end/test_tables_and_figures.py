@@ -42,7 +42,7 @@ def test_table(run, place, monkeypatch):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == (place / "t" / "table1.md").read_text().strip()
     assert "| published | Wan et al. (the paper) | 7.3272 |" in done.stdout
-    rows = list(csv.DictReader((place / "t" / "table1.csv").open()))
+    rows = list(csv.DictReader((place / "t" / "table1.csv").read_text().splitlines()))
     assert [row["method"] for row in rows if row["row"] == "measured"] == ["Theirs"]
     assert list(rows[0])[2:-2] == ["EN", "AG", "SCD", "SSIM", "VIF", "Qabf", "MI", "NOISE"]
     assert json.loads((place / "t" / "table1.json").read_text())["weights"] == "small.safetensors"

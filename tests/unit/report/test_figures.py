@@ -61,8 +61,8 @@ FIGURES = {
 @functools.cache
 def _drawn(name):
     figure = FIGURES[name]()
-    with matplotlib.rc_context({**STYLE, "savefig.dpi": 50}):
-        figure.savefig(io.BytesIO(), format="png")
+    with matplotlib.rc_context(STYLE):
+        figure.canvas.draw()
     return figure
 
 
