@@ -18,6 +18,7 @@ class PublishedTable:
 
     Attributes:
         number: Its number in the paper.
+        name: The data set as it is written.
         rows: Method to the printed means, in the order of `KEYS`.
         own: The row of the paper's own method.
         doubtful: Method to keys whose printed value the definitions of protocol `paper` cannot give.
@@ -25,6 +26,7 @@ class PublishedTable:
     """
 
     number: int
+    name: str
     rows: dict[str, str]
     own: str
     doubtful: dict[str, tuple[str, ...]]
@@ -49,6 +51,7 @@ _ELSEWHERE = (
 PUBLISHED: dict[str, PublishedTable] = {
     "tno": PublishedTable(
         number=1,
+        name="TNO",
         rows={
             "MDLatLRR": "6.5874 3.0169 1.4430 0.7750 0.3523",
             "DenseFuse": "6.8876 3.5917 1.7483 0.7316 0.6571",
@@ -70,6 +73,7 @@ PUBLISHED: dict[str, PublishedTable] = {
     ),
     "roadscene": PublishedTable(
         number=2,
+        name="RoadScene",
         rows={
             "MDLatLRR": "6.7714 3.6499 1.4844 0.8931 0.3729",
             "DenseFuse": "7.0584 4.5426 1.7863 0.9205 0.5471",

@@ -36,7 +36,7 @@ def curves_figure(stages: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure
             values = np.array([report[key] for report in reports if key in report])
             axes.plot(steps, values, color=BLUE, marker="o" if len(steps) == 1 else "", markersize=3)
             axes.set(title=_WORDS.get(key, key), xlabel="step", xlim=(0, None))
-            axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10), integer=True))
             if key in _LOGARITHMIC and values.min() > 0 and values.max() > 3 * values.min():
                 _logarithmic(axes, decades=float(np.log10(values.max() / values.min())))
     return figure

@@ -8,7 +8,7 @@ from typing import Literal
 from camfuse_jax.metrics import BASELINES, ScoreTable, Significance, ranks, significance
 from camfuse_jax.metrics.export import MISSING
 from camfuse_jax.metrics.protocol import find_protocol
-from camfuse_jax.metrics.published import PUBLISHED, SOURCE
+from camfuse_jax.metrics.published import EXTRA_KEYS, PUBLISHED, SOURCE
 
 Kind = Literal["published", "measured", "ours", "baseline"]
 KINDS: tuple[Kind, ...] = ("published", "measured", "ours", "baseline")
@@ -27,7 +27,8 @@ class Row:
         printed: Metric key to the digits to print; a key without a value is absent.
         marks: Metric key to the names of what is to be said about a cell: `best`, `better`, `worse`, `partial`,
             `doubtful`.
-        mean_rank: Mean rank among the rows scored here; None for published rows.
+        mean_rank: Mean rank among the rows scored here, second definitions of a column not counted; None for published
+            rows.
         tests: Paired tests against ours.
     """
 
@@ -68,7 +69,9 @@ class PaperTable:
     def title(self) -> str:
         """What stands above the table."""
         count = self.stamp["images"]
-        return f"Table {self.number}. {self.dataset.upper()}, mean over {count} test pairs, weights {self.weights}"
+        return (
+            f"Table {self.number}. {PUBLISHED[self.dataset].name}, mean over {count} test pairs, weights {self.weights}"
+        )
 
 
 def paper_table(tables: Sequence[ScoreTable], *, dataset: str, ours: str, weights: str) -> PaperTable:
@@ -92,12 +95,14 @@ def paper_table(tables: Sequence[ScoreTable], *, dataset: str, ours: str, weight
     """
     published = PUBLISHED[dataset]
     keys = tables[0].metrics
+    # A second definition of a column must not count twice.
+    counted = [key for key in keys if key not in EXTRA_KEYS[dataset]]
     ranked, tests = ranks(tables), significance(tables, against=ours)
     rows = [_published_row(dataset, method) for method in published.rows]
     for table in tables:
         kind: Kind = "ours" if table.method == ours else "baseline" if table.method in BASELINES else "measured"
         mine = tuple(test for test in tests if test.method == table.method)
-        rows.append(_scored_row(kind, table, ranked[table.method], mine))
+        rows.append(_scored_row(kind, table, ranked[table.method], counted, mine))
     ordered = sorted(rows, key=lambda row: KINDS.index(row.kind))
     undefined = tuple(f"{line} ({table.method})" for table in tables for line in table.undefined())
     stamp = tables[0].stamp
@@ -116,7 +121,13 @@ def _published_row(dataset: str, method: str) -> Row:
     return Row("published", method, {key: float(text) for key, text in printed.items()}, printed, marks)
 
 
-def _scored_row(kind: Kind, table: ScoreTable, ranked: dict[str, float], tests: tuple[Significance, ...]) -> Row:
+def _scored_row(
+    kind: Kind,
+    table: ScoreTable,
+    ranked: dict[str, float],
+    counted: Sequence[str],
+    tests: tuple[Significance, ...],
+) -> Row:
     values = {key: table.mean(key) for key in table.metrics}
     protocol = find_protocol(str(table.stamp["protocol"]))
     printed = {
@@ -132,4 +143,5 @@ def _scored_row(kind: Kind, table: ScoreTable, ranked: dict[str, float], tests: 
         if test.p_holm < ALPHA and math.isfinite(test.p_holm) and test.wins != test.losses:
             marks[test.metric].append("better" if test.wins > test.losses else "worse")
     told = {key: tuple(names) for key, names in marks.items() if names}
-    return Row(kind, table.method, values, printed, told, ranked.get("mean rank"), tests)
+    own = [ranked[key] for key in counted if key in ranked]
+    return Row(kind, table.method, values, printed, told, sum(own) / len(own) if own else None, tests)

@@ -122,6 +122,22 @@ def test_latex_is_well_formed(table):
     assert not re.search(r"[^\x00-\x7f]", body), "a character that pdflatex may not know"
 
 
+def test_a_second_definition_does_not_count_twice():
+    rng = np.random.default_rng(6)
+    pairs = [(f"p{i}", *rng.integers(0, 256, (2, 48, 50), dtype=np.uint8)) for i in range(3)]
+    ours = {name: ir for name, ir, _ in pairs}
+    keys = ("EN", "AG", "SSIM")
+    plain, more = (
+        paper_table(
+            score_folders(pairs, {}, others={"camfuse": ours}, metrics=chosen),
+            dataset="roadscene", ours="camfuse", weights="w",
+        )
+        for chosen in (keys, (*keys, "SSIM2", "AG_FORWARD"))
+    )  # fmt: skip
+    assert [row.mean_rank for row in more.rows] == [row.mean_rank for row in plain.rows]
+    assert "Table 2. RoadScene, " in plain.title
+
+
 def test_our_row_must_be_there(tables):
     with pytest.raises(UsageError, match="nobody"):
         paper_table(tables, dataset="tno", ours="nobody", weights="w")
