@@ -7,6 +7,8 @@ import json
 from camfuse_jax.report.paper_table import ALPHA, PaperTable, Row, published_source
 
 ABSENT = "–"  # noqa: RUF001  (an en dash: the paper prints no such column)
+_WIDE = 7
+"""More columns than this need smaller type to fit a page of two columns."""
 _TITLES = {
     "published": "published (as printed in the paper)",
     "measured": "measured (scored here from the method's images)",
@@ -85,7 +87,10 @@ def table_latex(table: PaperTable) -> str:
     span = len(table.keys) + 2
     lines = [r"% \usepackage{booktabs}", *(f"% {line}" for line in _stamp_lines(table) if line)]
     lines += [r"\begin{table*}", r"\centering", rf"\caption{{{_escape(table.title.split('. ', 1)[1])}.}}"]
-    lines += [rf"\label{{tab:{table.dataset}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    lines.append(rf"\label{{tab:{table.dataset}}}")
+    if len(table.keys) > _WIDE:
+        lines += [r"\footnotesize", r"\setlength{\tabcolsep}{2.5pt}"]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     lines.append(" & ".join(["method", *map(_escape, table.keys), "mean rank"]) + r" \\")
     kind = None
     for row in table.rows:
@@ -95,7 +100,8 @@ def table_latex(table: PaperTable) -> str:
         cells = [_latex_cell(row, key) for key in table.keys]
         rank = "--" if row.mean_rank is None else f"{row.mean_rank:.2f}"
         lines.append(" & ".join([_escape(_name(row.method)), *cells, rank]) + r" \\")
-    notes = " ".join(_to_latex(line) for line in (*legend(table), *table.reading))
+    protocol = f"Rows scored here: camfuse_jax, protocol {table.stamp['protocol']} ({table.stamp['id']})."
+    notes = " ".join(_to_latex(line) for line in (protocol, *legend(table), *table.reading))
     lines += [r"\bottomrule", r"\end{tabular}", r"\par\smallskip"]
     lines += [rf"\parbox{{\textwidth}}{{\footnotesize {notes}}}", r"\end{table*}"]
     return "\n".join(lines) + "\n"
