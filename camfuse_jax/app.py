@@ -14,7 +14,7 @@ from camfuse_jax.config import Config, Rule
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.presets import PRESETS
 
-Stage = Literal["data", "ae", "cls", "fuse", "eval", "report", "all"]
+Stage = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "report", "all"]
 INTERRUPTED = 130
 
 
@@ -38,14 +38,18 @@ class Options:
         download: Fetch named data sets that are not in that folder.
         ir: Stages fuse and report: infrared file or folder.
         vis: Stages fuse and report: visible file or folder.
-        out: Where fused images or tables go; default: `fused` for stage fuse, WORKDIR/eval-DATASET for eval. For
-            report the page, WORKDIR/report-DATASET.html.
-        weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, for eval and report the
-            workdir's own if it has trained any, else the shipped ones.
+        out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
+        weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
+            it has trained any, else the shipped ones.
+        rule: Stages fuse and eval: fusion rule instead of the one that the weights bring (see --fusion.rule).
         limit: Stage report: only the first pairs; 0 means all.
-        fused: Stages eval and report: other methods' fused images of the same pairs, as NAME=DIR; repeatable.
-        metrics: Stages eval and report: the paper's five, or all thirteen.
-        protocol: Stages eval and report: definitions of the metrics: paper, cddfuse or tang.
+        fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
+            repeatable. Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if set.
+        metrics: Stages eval, table and report: the paper's five columns, or more.
+        protocol: Stages eval, table and report: definitions of the metrics: paper, cddfuse or tang.
+        image: Stage figures: name of the test pair to show; default: the first.
+        zoom: Stage figures: a detail to show enlarged, as X,Y,WIDTH,HEIGHT in pixels; at most two; default: found.
+        sheet: Stage figures: also a contact sheet of all test pairs.
         config: Networks and training.
     """
 
@@ -64,6 +68,9 @@ class Options:
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     metrics: Literal["paper", "all"] = "paper"
     protocol: Literal["paper", "cddfuse", "tang"] = "paper"
+    image: str | None = None
+    zoom: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    sheet: bool = False
     config: Annotated[Config, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Config)
 
 
@@ -160,6 +167,33 @@ def _report(options: Options) -> None:
         report_files(options.ir, options.vis, out=out, weights=options.weights or "tno", **common)
 
 
+def _table(options: Options) -> None:
+    from camfuse_jax.stages.make_table import make_table
+
+    make_table(
+        _places(options),
+        out=options.out,
+        weights=options.weights,
+        others=options.fused,
+        metrics=options.metrics,
+        protocol=options.protocol,
+    )
+
+
+def _figures(options: Options) -> None:
+    from camfuse_jax.stages.make_figures import make_figures
+
+    make_figures(
+        _places(options),
+        out=options.out,
+        weights=options.weights,
+        others=options.fused,
+        image=options.image,
+        zooms=options.zoom,
+        sheet=options.sheet,
+    )
+
+
 _STAGES: dict[str, Callable[[Options], None]] = {
     "data": _data,
     "ae": _ae,
@@ -167,4 +201,6 @@ _STAGES: dict[str, Callable[[Options], None]] = {
     "fuse": _fuse,
     "eval": _eval,
     "report": _report,
+    "table": _table,
+    "figures": _figures,
 }

@@ -22,7 +22,7 @@ def channel_weights(weights: Float[Array, "2 k"]) -> Float[Array, "2 k"]:
 def fuse_features(
     ir_features: Float[Array, "*n h w k"], vis_features: Float[Array, "*n h w k"], weights: Float[Array, "*n 2 k"]
 ) -> Float[Array, "*n h w k"]:
-    """Adds both images' features, each channel times its channel weight (Eq. 5); weights may differ from pair to pair."""
+    """Adds both images' features, each channel times its weight (Eq. 5); weights may differ from pair to pair."""
     ir_weights, vis_weights = (over_places(weights, row, ir_features.ndim) for row in Modality)
     return ir_weights * ir_features + vis_weights * vis_features
 

@@ -1,4 +1,4 @@
-"""Trains, fuses and scores: `python experiments/run.py --stage data|ae|cls|fuse|eval|all`. See `--help`."""
+"""Trains, fuses, scores and draws: `run.py --stage data|ae|cls|fuse|eval|table|figures|all`. See `--help`."""
 
 import sys
 

@@ -54,7 +54,7 @@ class Params:
 
 
 def save_params(path: str | pathlib.Path, params: Params) -> None:
-    """Writes weights as one safetensors file; the network's shape and the fusion rule travel in its header. Same weights, same bytes.
+    """Writes weights, network shape and fusion rule as one safetensors file. Same weights, same bytes.
 
     Raises:
         ResourceError: If the file cannot be written.

@@ -1,4 +1,4 @@
-"""How the features of two images become one set: the paper's weighted sum, ours by place, and what they are held against.
+"""How two images' features become one set: the paper's weighted sum, ours by place, and what they are held against.
 
 Every rule takes both images' features, not negative, and the channel weights of Eq. 3, and gives features for the
 decoder. The decoder is nearly linear in features, so those may be negative.

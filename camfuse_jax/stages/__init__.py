@@ -1,1 +1,1 @@
-"""The stages behind `experiments/run.py`: data, ae, cls, fuse, eval, all."""
+"""The stages behind `experiments/run.py`: data, ae, cls, fuse, eval, table, figures, all."""

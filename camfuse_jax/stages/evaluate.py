@@ -10,9 +10,7 @@ import numpy as np
 from camfuse_jax import fusion
 from camfuse_jax.config import Modality
 from camfuse_jax.data.sources import PairSource
-from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion.apply import Params
-from camfuse_jax.images import write_gray
 from camfuse_jax.metrics import (
     ALL_METRICS,
     PAPER_METRICS,
@@ -25,9 +23,9 @@ from camfuse_jax.metrics import (
 )
 from camfuse_jax.nets import make_decoder, make_encoder
 from camfuse_jax.runtime import compiler_options
-from camfuse_jax.stages.places import NAMED, Places
+from camfuse_jax.stages.places import Places
+from camfuse_jax.stages.scoring import OURS, choose_weights, fuse_pairs, named_folders
 
-OURS = "camfuse"
 _METRICS = {"paper": PAPER_METRICS, "all": ALL_METRICS}
 
 
@@ -52,15 +50,12 @@ def evaluate_dataset(
         metrics: `paper` for the paper's five, `all` for all.
         protocol: Metric definitions.
     """
-    folders = dict(named_folder(text) for text in others)
-    chosen = weights or default_weights(places)
+    folders = named_folders(others)
+    chosen = choose_weights(places, weights)
     params = fusion.with_rule(fusion.load_params(chosen), rule)
     pairs = places.pairs("test")
     out = out or places.workdir / f"eval-{places.label}"
-    fused = {}
-    for name, ir, vis in pairs:
-        fused[name] = np.asarray(fusion.fuse(params, ir, vis))
-        write_gray(out / OURS / f"{name}.png", fused[name])
+    fused = fuse_pairs(params, pairs, out)
     tables = score_folders(list(pairs), folders, others={OURS: fused}, metrics=_METRICS[metrics], protocol=protocol)
     files = write_tables(tables, out, against=OURS, title=places.label)
     judged = judge(params, pairs)
@@ -107,18 +102,3 @@ def _reconstruct(params: Params, image_u8: jax.Array) -> jax.Array:
     features, _ = make_encoder(params.net).apply({"params": params.encoder}, sym)
     restored, _ = make_decoder(params.net).apply({"params": params.decoder}, features, sym.shape[1:3])
     return jax.numpy.rint((restored[0, ..., 0] + 1) * 127.5)
-
-
-def default_weights(places: Places) -> str:
-    """The workdir's own weights if it has trained any, else the shipped ones."""
-    if places.trained.is_file():
-        return str(places.trained)
-    return places.dataset if places.dataset in NAMED else NAMED[0]
-
-
-def named_folder(text: str) -> tuple[str, pathlib.Path]:
-    """Splits `NAME=DIR`; raises UsageError for anything else."""
-    name, separator, folder = text.partition("=")
-    if not separator or not name or not folder:
-        raise UsageError(f"--fused {text} does not name a method and a folder.", "Write --fused NAME=DIR.")
-    return name, pathlib.Path(folder)

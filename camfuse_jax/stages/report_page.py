@@ -18,8 +18,8 @@ from camfuse_jax.images import read_gray
 from camfuse_jax.metrics import ALL_METRICS, BASELINES, PAPER_METRICS, score_folders
 from camfuse_jax.report.channels import channel_sizes
 from camfuse_jax.report.page import PairView, page_html
-from camfuse_jax.stages.evaluate import OURS, default_weights, named_folder
 from camfuse_jax.stages.places import Places
+from camfuse_jax.stages.scoring import OURS, choose_weights, named_folders
 
 GrayPair = tuple[str, UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]
 _METRICS = {"paper": PAPER_METRICS, "all": ALL_METRICS}
@@ -51,8 +51,8 @@ def report_dataset(
         InputError: If an image cannot be used, or a method's folder does not fit the pairs.
         ResourceError: If the page cannot be written.
     """
-    chosen = weights or default_weights(places)
-    folders = _folders(fused)
+    chosen = choose_weights(places, weights)
+    folders = named_folders(fused)
     pairs = places.pairs("test")
     shown = _first(pairs.names, limit)
     report_page(
@@ -91,7 +91,7 @@ def report_files(
     """
     if ir is None or vis is None:
         raise UsageError("Only one of --ir and --vis is given.", "Give both.")
-    folders, found = _folders(fused), pair_paths(ir, vis)
+    folders, found = named_folders(fused), pair_paths(ir, vis)
     names = [pair.name for pair in found]
     shown = _first(names, limit)
     report_page(
@@ -204,14 +204,6 @@ def _views(
             channels=channel_sizes(params, ir, vis),
             others={method: read_gray(files[name]) for method, files in others.items()},
         )
-
-
-def _folders(fused: Sequence[str]) -> dict[str, pathlib.Path]:
-    named = [named_folder(text) for text in fused]
-    doubles = sorted({name for name, _ in named if [n for n, _ in named].count(name) > 1})
-    if doubles:
-        raise UsageError(f"--fused {', '.join(doubles)} is given twice.", "Give each method its own name.")
-    return dict(named)
 
 
 def _first(names: Sequence[str], limit: int) -> list[str]:

@@ -31,7 +31,7 @@ def place(tmp_path, monkeypatch):
         (2, ("--fused", "theirs"), ("--fused NAME=DIR",)),
         (2, ("--fused", "camfuse=theirs"), ("camfuse", "taken")),
         (2, ("--fused", "average=theirs"), ("average", "taken")),
-        (2, ("--fused", "a=theirs", "--fused", "a=mine"), ("a is given twice",)),
+        (2, ("--fused", "a=theirs", "--fused", "a=mine"), ("--fused names a twice",)),
         (2, ("--ir", "mine/ir"), ("Only one of --ir and --vis",)),
         (3, ("--fused", "a=nowhere"), ("nowhere does not exist",)),
         (3, ("--dataset", "nothing"), ("no data set 'nothing'",)),

@@ -1,0 +1,108 @@
+"""Stages table and figures through the real command, on small drawn pairs and narrow networks."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from command_line import refused
+from small_nets import small_params
+
+from camfuse_jax.fusion import save_params
+from camfuse_jax.images import read_gray, write_gray
+
+NAMES = ("a", "b")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with data/tno of two pairs, one other method's images under peers, weights and a training log."""
+    folder = tmp_path_factory.mktemp("place")
+    rng = np.random.default_rng(7)
+    for name in NAMES:
+        for kind in ("ir", "vis"):
+            image = rng.integers(0, 256, (44, 60), dtype=np.uint8)
+            write_gray(folder / "data" / "tno" / kind / f"{name}.png", image)
+        write_gray(folder / "peers" / "Theirs" / "tno" / f"{name}.png", image)
+    (folder / "data" / "tno" / "splits.json").write_text(json.dumps({"train": [], "test": list(NAMES)}))
+    save_params(folder / "small.safetensors", small_params())
+    (folder / "w" / "ae").mkdir(parents=True)
+    (folder / "w" / "ae" / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n{"st')
+    return folder
+
+
+def _call(run, place, stage, *options):
+    common = ("--dataset", "tno", "--data", "data", "--weights", "small.safetensors", "--workdir", "w")
+    return run("--stage", stage, *common, *options, cwd=place)
+
+
+def test_table(run, place, monkeypatch):
+    monkeypatch.setenv("CAMFUSE_PEERS", str(place / "peers"))
+    done = _call(run, place, "table", "--metrics", "all", "--out", "t")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == (place / "t" / "table1.md").read_text().strip()
+    assert "| published | Wan et al. (the paper) | 7.3272 |" in done.stdout
+    rows = list(csv.DictReader((place / "t" / "table1.csv").read_text().splitlines()))
+    assert [row["method"] for row in rows if row["row"] == "measured"] == ["Theirs"]
+    assert list(rows[0])[2:-2] == ["EN", "AG", "SCD", "SSIM", "VIF", "Qabf", "MI", "NOISE"]
+    assert json.loads((place / "t" / "table1.json").read_text())["weights"] == "small.safetensors"
+    assert r"\toprule" in (place / "t" / "table1.tex").read_text()
+    assert len((place / "t" / "scores" / "Theirs.csv").read_text().splitlines()) == 1 + len(NAMES)
+    assert read_gray(place / "t" / "camfuse" / "a.png").shape == (44, 60)
+
+
+def test_figures(run, place, monkeypatch):
+    monkeypatch.delenv("CAMFUSE_PEERS", raising=False)
+    zooms = ("--zoom", "0,0,20,15", "--zoom", "40,29,20,15")
+    others = ("--fused", f"Theirs={place / 'peers' / 'Theirs' / 'tno'}")
+    done = _call(run, place, "figures", "--image", "b", *zooms, *others, "--sheet", "--out", "f")
+    assert done.returncode == 0, done.stderr
+    expected = {"fig1_heatmaps-b", "fig4_comparison-b", "channel_weights", "training_curves", "sheet"}
+    for ending in (".png", ".pdf"):
+        assert {path.stem for path in (place / "f").glob(f"*{ending}")} == expected
+    assert "zoom 0,0,20,15 40,29,20,15" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("stage", "options", "code", "told"),
+    [
+        ("table", ("--dataset", "synthetic"), 2, "no table of synthetic"),
+        ("table", ("--fused", "x=none"), 3, "none does not exist"),
+        ("table", ("--fused", "x=a", "--fused", "x=b"), 2, "x twice"),
+        ("figures", ("--zoom", "1,2,3"), 2, "--zoom 1,2,3 is not a box"),
+        ("figures", ("--zoom", "50,0,20,15"), 2, "60 wide and 44 high"),
+        ("figures", ("--zoom", "0,0,9,9") * 3, 2, "At most 2"),
+        ("figures", ("--image", "c"), 2, "Its test pairs are: a, b"),
+        ("figures", ("--fused", "Empty=w"), 3, "Empty has no image a"),
+        ("figures", ("--fused", "Wrong=wrong"), 3, "10 x 10, its sources 44 x 60"),
+        ("figures", ("--out", "small.safetensors/f"), 5, "Cannot write"),
+    ],
+    ids=lambda value: " ".join(map(str, value))[:30] if isinstance(value, tuple) else None,
+)
+def test_mistakes_end_with_a_line(place, monkeypatch, capsys, stage, options, code, told):
+    from camfuse_jax.app import main
+
+    monkeypatch.setenv("XLA_FLAGS", "")  # `main` sets it for its process; here it is put back
+    monkeypatch.delenv("CAMFUSE_PEERS", raising=False)
+    monkeypatch.chdir(place)
+    for name in NAMES:
+        write_gray(place / "wrong" / f"{name}.png", np.zeros((10, 10), np.uint8))
+    common = (
+        "--stage",
+        stage,
+        "--dataset",
+        "tno",
+        "--data",
+        "data",
+        "--weights",
+        "small.safetensors",
+        "--workdir",
+        "w",
+    )
+    assert main([*common, *options]) == code
+    assert told in capsys.readouterr().err
+
+
+def test_a_wrong_folder_of_peers_is_named(run, place, monkeypatch):
+    monkeypatch.setenv("CAMFUSE_PEERS", str(place / "nowhere"))
+    refused(_call(run, place, "table"), 3, "CAMFUSE_PEERS", "nowhere")
