@@ -83,12 +83,12 @@ class FusionConfig:
 
     rule: Rule = "place"
     gain: float = 1.0
-    base_cells: float = 5.0
+    base_cells: float = 4.0
     place_cells: float = 2.0
-    sharpness: float = 4.0
-    base_gain: float = 2.0
-    detail_gain: float = 1.15
-    level: float = 0.0
+    sharpness: float = 3.0
+    base_gain: float = 1.9
+    detail_gain: float = 1.3
+    level: float = 0.3
 
     def __post_init__(self) -> None:
         """Checks the values; raises as `NetConfig` does."""
