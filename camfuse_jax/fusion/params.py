@@ -18,6 +18,7 @@ import safetensors.numpy
 from camfuse_jax import cam
 from camfuse_jax.config import NetConfig, from_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
+from camfuse_jax.fusion.balance import rebalance
 from camfuse_jax.nets.build import abstract_params
 
 SHIPPED = ("tno", "roadscene")
@@ -33,12 +34,16 @@ class Params:
         decoder: Parameters of `nets.Decoder`.
         classifier: Parameters of `nets.Classifier`.
         net: Shape of the networks.
+        ir_gain: Balance of the infrared channel weights (`balanced`); not part of a file.
+        vis_gain: The same for the visible ones.
     """
 
     encoder: Mapping[str, Any]
     decoder: Mapping[str, Any]
     classifier: Mapping[str, Any]
     net: NetConfig = flax.struct.field(pytree_node=False, default=NetConfig())
+    ir_gain: float = 1.0
+    vis_gain: float = 1.0
 
     @property
     def class_weights(self) -> jax.Array:
@@ -47,8 +52,8 @@ class Params:
 
     @property
     def channel_weights(self) -> jax.Array:
-        """What_c of Eq. 3, shape (2, k), in (0, 1)."""
-        return cam.channel_weights(self.class_weights)
+        """What_c of Eq. 3, shape (2, k), in (0, 1); shifted between the two images where gains are set (`balanced`)."""
+        return rebalance(cam.channel_weights(self.class_weights), self.ir_gain, self.vis_gain)
 
 
 def save_params(path: str | pathlib.Path, params: Params) -> None:
