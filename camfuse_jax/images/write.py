@@ -86,12 +86,15 @@ def read_stamp(path: Path) -> str | None:
         if path.suffix.lower() in (".tif", ".tiff"):
             with tifffile.TiffFile(path) as file:
                 told = str(file.pages[0].tags.valueof(_SOFTWARE_TAG, ""))
-            return told.removeprefix(f"{STAMP} ") if told.startswith(STAMP) else None
+            return _own(told)
         with Image.open(path, formats=("PNG", "JPEG")) as image:
-            comment = image.info.get("comment", b"").decode("latin-1").removeprefix(f"{STAMP} ")
-            return image.info.get(STAMP) or comment or None
+            return image.info.get(STAMP) or _own(image.info.get("comment", b"").decode("latin-1"))
     except DECODER_ERRORS:
         return None  # not a file of ours, whatever it is
+
+
+def _own(text: str) -> str | None:
+    return text.removeprefix(f"{STAMP} ") if text.startswith(f"{STAMP} ") else None
 
 
 def replace_file(path: Path, content: bytes) -> None:
