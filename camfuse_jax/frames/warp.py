@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
+from scipy import ndimage
 
 from camfuse_jax.errors import InputError
 
@@ -23,7 +24,7 @@ def resize(image: Float[np.ndarray, "h w *c"], height: int, width: int) -> Float
 def warp(
     image: Float[np.ndarray, "h w *c"], homography: Homography, height: int, width: int
 ) -> tuple[Float[np.ndarray, "a b *c"], Bool[np.ndarray, "a b"]]:
-    """Moves an image by a homography, bicubic.
+    """Moves an image by a homography, with cubic splines.
 
     Args:
         image: Values in [0, 1].
@@ -43,15 +44,12 @@ def warp(
     slack = 1e-6
     inside = (z > 0) & (x >= -slack) & (y >= -slack)
     inside &= (x <= image.shape[1] - 1 + slack) & (y <= image.shape[0] - 1 + slack)
-    # Pillow counts from a pixel's corner.
-    corner = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    shifted = corner @ inverse @ np.linalg.inv(corner)
-    coefficients = (shifted / shifted[2, 2]).ravel()[:8]
-    # One pixel more on each side, so that the outermost pixels are interpolated and not cut off.
-    pad = np.pad(image, [(2, 2), (2, 2)] + [(0, 0)] * (image.ndim - 2), mode="edge")
-    coefficients = _behind(coefficients, 2)
-    kind, sampling = Image.Transform.PERSPECTIVE, Image.Resampling.BICUBIC
-    planes = [_plane(p).transform((width, height), kind, coefficients, sampling) for p in _planes(pad)]
+    # Outside, and at infinity, the nearest pixel is read; the mask takes it away.
+    places = np.stack([np.where(inside, y, 0), np.where(inside, x, 0)])
+    # Splines, not Pillow's bicubic transform: that one bends straight ramps by a tenth of a pixel.
+    planes = [
+        ndimage.map_coordinates(p, places, order=3, mode="nearest") for p in _planes(np.asarray(image, np.float32))
+    ]
     moved = np.clip(_joined(planes, image.ndim), 0, 1)
     return np.where(inside.reshape(inside.shape + (1,) * (image.ndim - 2)), moved, 0), inside
 
@@ -81,12 +79,6 @@ def read_homography(path: Path) -> Homography:
     return matrix / matrix[2, 2] if matrix[2, 2] else matrix
 
 
-def _behind(coefficients: np.ndarray, pad: int) -> tuple[float, ...]:
-    """The same map into an image that has `pad` more pixels on each side."""
-    a, b, c, d, e, f, g, h = coefficients
-    return (a + pad * g, b + pad * h, c + pad, d + pad * g, e + pad * h, f + pad, g, h)
-
-
 def _planes(image: np.ndarray) -> list[np.ndarray]:
     return [image] if image.ndim == 2 else list(np.moveaxis(image, -1, 0))
 
@@ -95,6 +87,6 @@ def _plane(values: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(values, np.float32))
 
 
-def _joined(planes: list[Image.Image], ndim: int) -> np.ndarray:
+def _joined(planes: list, ndim: int) -> np.ndarray:
     arrays = [np.asarray(plane) for plane in planes]
     return arrays[0] if ndim == 2 else np.stack(arrays, axis=-1)

@@ -120,6 +120,8 @@ def _pixel_cap(pixels: int) -> Iterator[None]:
     with warnings.catch_warnings():
         # Between its cap and twice its cap Pillow only warns; ours has been checked by then.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Damaged metadata, such as a TIFF tag that points nowhere; damaged pixels are errors.
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
         Image.MAX_IMAGE_PIXELS = max(pixels, usual or 0)
         try:
             yield
