@@ -18,8 +18,7 @@ class Doctor:
     partner, unreadable files, sizes, infrared stored as colour, 8-bit data in 16-bit files, misregistration, black-hot
     polarity, and infrared and visible swapped. Exit code 0 if nothing is wrong, 1 otherwise.
 
-    Example:
-      camfuse doctor thermal/ photos/
+    For instance: camfuse doctor thermal/ photos/
 
     Attributes:
         ir: Infrared file or folder, or one folder that holds both kinds.

@@ -11,8 +11,7 @@ import tyro
 class Evaluate:
     """Scores fused images of a data set's test list, as `experiments/run.py --stage eval` does.
 
-    Example:
-      camfuse eval --dataset roadscene --weights roadscene --data ../shared/data
+    For instance: camfuse eval --dataset roadscene --weights roadscene --data ../shared/data
 
     Attributes:
         dataset: tno, roadscene, synthetic, or a folder with ir/NAME.* and vis/NAME.*.

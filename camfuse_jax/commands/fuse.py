@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from camfuse_jax.data.pairing import Pairing
     from camfuse_jax.stages.fuse_plan import FuseJob, Result
 
+_SHOWN = 10  # failures named in the closing line
+
 
 @dataclasses.dataclass(frozen=True)
 class Fuse:
@@ -23,8 +25,7 @@ class Fuse:
     never replaced without --force. Exit codes: 0 done, 1 some inputs failed and the rest is done, 2 usage, 3 bad
     input, 4 weights, 5 disk or memory, 130 interrupted.
 
-    Example:
-      camfuse fuse thermal/ photos/ -o fused --ir-range percentile:1,99
+    For instance: camfuse fuse thermal/ photos/ -o fused --ir-range percentile:1,99
 
     Attributes:
         ir: Infrared file or folder, or one folder that holds both kinds (ir_001.png, vis_001.png).
@@ -204,7 +205,8 @@ def _failure(results: "list[Result]", pairing: "Pairing") -> CamfuseError | None
     if len(failed) == len(results) == 1 and not pairing.problems:
         return failed[0][1]  # the only pair: its own error and exit code
     told = [f"{len(failed)} of {len(results)} pairs failed."] if failed else []
-    told += [f"{name}: {error}" for name, error in failed]
+    told += [f"{name}: {error}" for name, error in failed[:_SHOWN]]
+    told += [f"And {len(failed) - _SHOWN} more; --json lists all."] if len(failed) > _SHOWN else []
     if len(failed) == len(results):
         kinds = {type(error) for _, error in failed}
         return (kinds.pop() if len(kinds) == 1 else InputError)(" ".join(told))

@@ -144,6 +144,10 @@ def _one_folder(folder: Path) -> Pairing:
     ir, vis, rest = defaultdict(list), defaultdict(list), []
     for path in _files(folder):
         thermal, visible = without_word(path.stem, IR_WORDS), without_word(path.stem, VIS_WORDS)
+        if thermal is not None and visible is not None:  # a word at each end, as in ir_color: the first one counts
+            first = _LETTERS.match(path.stem)
+            visible = None if first and first.group().lower() in IR_WORDS else visible
+            thermal = None if first and first.group().lower() in VIS_WORDS else thermal
         if (thermal is None) == (visible is None):
             rest.append(path)
         elif thermal is not None:

@@ -74,7 +74,8 @@ def limits_of(
     if kind == "auto":
         kind, (low, high) = _automatic(samples, top, bits), _USUAL
     if kind == "full":
-        return 0.0, float(top if top is not None else 1.0), "full scale"
+        white = top if top is not None else _white(samples)
+        return (0.0, float(white), "full scale") if white else limits_of(samples, top, bits, RangePolicy("minmax"))
     if kind == "fixed":
         return low, high, "fixed"
     if kind == "percentile":
@@ -103,6 +104,12 @@ def unit_samples(picture: Picture, policy: RangePolicy) -> tuple[Float[np.ndarra
     """
     low, high, how = limits_of(picture.samples, picture.top, picture.bits, policy)
     return to_unit(picture.samples, low, high), f"{low:g} to {high:g} ({how})"
+
+
+def _white(samples: np.ndarray) -> float | None:
+    """Full scale of float data: 1, 255 or 65535, whichever holds it; None where none does (degrees, negatives)."""
+    fitting = [white for white in (1.0, 255.0, 65535.0) if samples.min() >= 0 and samples.max() <= white]
+    return fitting[0] if fitting else None
 
 
 def _automatic(samples: np.ndarray, top: int | None, bits: int) -> str:

@@ -14,7 +14,7 @@ from camfuse_jax.images import read_picture, write_picture
 from camfuse_jax.images.colour import luma_unit
 
 HEIGHT, WIDTH = 41, 53
-KINDS = ("alpha", "colour", "deep", "gray", "jet", "odd", "rgb_ir", "tiff")
+KINDS = ("alpha", "colour", "deep", "gray", "jet", "odd", "threefold", "tiff")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def folder(tmp_path, pair, colour):
 
     ir, vis = pair
     root = tmp_path / "in"
-    irs = dict.fromkeys(KINDS, ir) | {"deep": ir.astype(np.uint16) * 16, "rgb_ir": np.stack([ir] * 3, -1)}
+    irs = dict.fromkeys(KINDS, ir) | {"deep": ir.astype(np.uint16) * 16, "threefold": np.stack([ir] * 3, -1)}
     irs["jet"] = np.rint(matplotlib.colormaps["jet"](ir)[..., :3] * 255).astype(np.uint8)
     viss = dict.fromkeys(KINDS, vis) | {"colour": colour, "alpha": colour, "odd": vis[:-3]}
     for kind in KINDS:
@@ -91,9 +91,9 @@ def test_every_kind_of_file_in_one_folder_then_again(camfuse, tmp_path, folder, 
 
 
 def _check_results(out, ir, vis, colour, notes):
-    for name in ("gray", "rgb_ir", "tiff"):
+    for name in ("gray", "threefold", "tiff"):
         _close(out / f"{name}.png", ir, vis)
-    assert "ir: gray stored as RGB" in notes["rgb_ir"]
+    assert "ir: gray stored as RGB" in notes["threefold"]
     assert any("'jet'" in note for note in notes["jet"])
     _close(out / "jet.png", ir, vis, 3)
     for name in ("colour", "alpha"):

@@ -24,7 +24,7 @@ def test_help_shows_an_example_each_and_loads_no_jax(tmp_path):
         done = subprocess.run(run, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "[]"
-        assert f"camfuse {command[0] if command else 'fuse'} " in done.stdout.replace("usage: camfuse", "")
+        assert f": camfuse {command[0] if command else 'fuse'} " in done.stdout.replace("usage: camfuse", "")
 
 
 def test_doctor_names_what_is_wrong(camfuse, tmp_path):

@@ -36,6 +36,14 @@ def test_one_folder_with_prefixes_and_suffixes(tmp_path):
     assert len(found.problems) == 2
 
 
+def test_a_word_at_each_end(tmp_path):
+    _files(tmp_path, "ir_color.png", "vis_color.png", "7_ir.png", "7_vis.png")
+    assert _found(find_pairing(tmp_path)) == {
+        "color": ("ir_color.png", "vis_color.png"),
+        "7": ("7_ir.png", "7_vis.png"),
+    }
+
+
 def test_two_folders_orphans_duplicates_and_case(tmp_path):
     ir = _files(tmp_path / "a", "one.png", "Two.png", "three.png", "three.jpg", "four_ir.png", "five.png")
     vis = _files(tmp_path / "b", "one.jpg", "two.png", "three.png", "four_rgb.png", "six.png")

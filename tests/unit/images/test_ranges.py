@@ -64,6 +64,13 @@ def test_automatic_choice():
     assert "full" in limits_of(np.linspace(0, 1, 50, dtype=np.float32), None, 32, auto)[2]
 
 
+@pytest.mark.parametrize(("highest", "white"), [(0.9, 1), (200.0, 255), (4000.0, 65535)])
+def test_full_scale_of_floats(highest, white):
+    samples = np.linspace(0, highest, 40, dtype=np.float32)
+    assert limits_of(samples, None, 32, RangePolicy("full"))[:2] == (0, white)
+    assert limits_of(samples - 5, None, 32, RangePolicy("full"))[:2] == pytest.approx((-5, highest - 5))
+
+
 def test_constant_and_nearly_constant_images():
     for text in POLICIES:
         unit, _ = unit_samples(_picture(np.full((3, 3), 9000, np.uint16)), parse_policy(text, option="x"))
