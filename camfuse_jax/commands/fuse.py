@@ -186,11 +186,13 @@ def _tell(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> None:
         if job.dry_run:
             done = "there already" if result.status == "skipped" else f"-> {result.outputs['fused']}"
             print(f"{pair.name}: {pair.ir} + {pair.vis} {done}")
-        elif result.status == "fused":
+        elif result.status == "fused" or len(results) == 1:
+            if len(results) == 1:
+                print(f"ir source: {pair.ir}\nvis source: {pair.vis}")
+                for what, value in result.details.items():
+                    print(f"{what}: {value}", file=sys.stderr)
             for kind, path in result.outputs.items():
                 print(f"{kind}: {path}")
-            if len(results) == 1:
-                print("\n".join(f"{what}: {value}" for what, value in result.details.items()), file=sys.stderr)
     skipped = [result for result in results if result.status == "skipped"]
     if skipped and not job.dry_run:
         print(f"skipped: {len(skipped)} of {len(results)} there already, made with the same settings in {job.out}")

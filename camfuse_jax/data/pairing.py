@@ -50,7 +50,9 @@ def find_pairing(ir: Path, vis: Path | None = None, *, pattern: tuple[str, str] 
             raise InputError(f"{path} does not exist.", "Check the path.")
     if vis is None:
         if not ir.is_dir():
-            raise UsageError(f"{ir} is one file.", "Give an infrared and a visible file, or a folder that holds both.")
+            raise UsageError(
+                f"{ir} is one file.", "Give an infrared and a visible file, a folder that holds both, or --csv FILE."
+            )
         below = _camera_folders(ir)
         if below is not None:
             return find_pairing(*below, pattern=pattern)
