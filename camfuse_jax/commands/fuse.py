@@ -122,8 +122,8 @@ class Fuse:
                 raise UsageError("--csv is given beside IR or --pattern.", "Give one of them.")
             return read_table(self.csv)
         if self.ir is None:
-            if self.pattern is not None:
-                raise UsageError("--pattern needs a folder.", "Give IR, or IR and VIS.")
+            if self.pattern is not None or self.dry_run:
+                raise UsageError("--pattern and --dry-run need images.", "Give IR, or IR and VIS.")
             return Pairing((demo_pair(self.out),))
         return find_pairing(self.ir, self.vis, pattern=self.pattern)
 
