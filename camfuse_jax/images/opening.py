@@ -26,7 +26,18 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 1_000_000_000
 """Largest file that is opened."""
 
-DECODER_ERRORS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+DECODER_ERRORS = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
 """What a decoder raises on a damaged file."""
 
 

@@ -89,7 +89,7 @@ def read_stamp(path: Path) -> str | None:
             return _own(told)
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             return image.info.get(STAMP) or _own(image.info.get("comment", b"").decode("latin-1"))
-    except DECODER_ERRORS:
+    except (*DECODER_ERRORS, tifffile.TiffFileError):
         return None  # not a file of ours, whatever it is
 
 

@@ -152,6 +152,7 @@ def test_alignment_calibration_and_size(camfuse, tmp_path, weights):
     assert not (tmp_path / "e").exists()
 
 
+@pytest.mark.slow
 def test_a_real_pair_in_colour(camfuse, tmp_path, data_root):
     name = "FLIR_00211.jpg"
     paths = [data_root / "roadscene" / kind / name for kind in ("ir", "vis")]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from command_line import environment, refused
 from small_nets import small_params
 
@@ -51,6 +52,7 @@ def test_doctor_names_what_is_wrong(camfuse, tmp_path):
     assert "ir: gray stored as RGB: 1 of" in notes
 
 
+@pytest.mark.slow
 def test_doctor_sees_real_pairs_swapped(camfuse, tmp_path, data_root):
     for kind, other in (("ir", "vis"), ("vis", "ir")):
         (tmp_path / kind).mkdir()
@@ -62,6 +64,7 @@ def test_doctor_sees_real_pairs_swapped(camfuse, tmp_path, data_root):
     assert "look swapped: 3 of 3" in " ".join(json.loads(done.stdout)["images"]["problems"])
 
 
+@pytest.mark.slow
 def test_eval_is_the_stage_of_the_same_name(camfuse, tmp_path):
     save_params(tmp_path / "small.safetensors", small_params())
     arguments = ("eval", "--dataset", "synthetic", "--workdir", "w", "--weights", "small.safetensors")
