@@ -1,7 +1,17 @@
 """Infrared and visible image fusion by class activation mapping."""
 
-from camfuse_jax.config import Modality
-from camfuse_jax.errors import CamfuseError
-from camfuse_jax.fusion import Params, explain, fuse, load_params, save_params
+from camfuse_jax.public import __getattr__
 
-__all__ = ["CamfuseError", "Modality", "Params", "explain", "fuse", "load_params", "save_params"]
+# Each is imported on first use: `camfuse --help` and the reading of files need no JAX.
+__all__ = [
+    "CamfuseError",
+    "Modality",
+    "Params",
+    "__getattr__",
+    "balanced",
+    "explain",
+    "fuse",
+    "fuse_frame",
+    "load_params",
+    "save_params",
+]

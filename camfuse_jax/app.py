@@ -11,7 +11,7 @@ import tyro
 
 from camfuse_jax import runtime
 from camfuse_jax.config import Config, Rule
-from camfuse_jax.errors import CamfuseError
+from camfuse_jax.errors import CamfuseError, UsageError
 from camfuse_jax.presets import PRESETS
 
 Stage = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "report", "all"]
@@ -131,15 +131,19 @@ def _cls(options: Options) -> None:
 
 
 def _fuse(options: Options) -> None:
-    from camfuse_jax.stages.fuse_files import fuse_files
+    from camfuse_jax.commands.fuse import Fuse
 
-    fuse_files(
+    if (options.ir is None) != (options.vis is None):
+        raise UsageError("Only one of --ir and --vis is given.", "Give both, or neither for the demo pair.")
+    single = options.ir is None or options.ir.is_file()
+    Fuse(
         ir=options.ir,
         vis=options.vis,
         out=options.out or pathlib.Path("fused"),
         weights=options.weights or "tno",
         rule=options.rule,
-    )
+        overlay=single,
+    ).run()
 
 
 def _eval(options: Options) -> None:

@@ -20,6 +20,12 @@ class CamfuseError(Exception):
         return f"{self.what} {self.remedy}".strip()
 
 
+class SomeFailedError(CamfuseError):
+    """Some inputs of several could not be used; the rest is done."""
+
+    exit_code = 1
+
+
 class UsageError(CamfuseError):
     """A wrong option, name or combination of options."""
 

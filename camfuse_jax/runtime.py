@@ -13,6 +13,14 @@ def _has_slow_convolution() -> bool:
     return metadata.version("jaxlib").startswith("0.10.")
 
 
+def package_version() -> str:
+    """Version of the installed package, `source` where a source tree runs that is not installed."""
+    try:
+        return metadata.version("camfuse-jax")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
 def compiler_options() -> dict[str, str] | None:
     """Options for `jax.jit(..., compiler_options=...)` of a top-level function."""
     return {_YNN: ""} if _has_slow_convolution() else None

@@ -32,6 +32,14 @@ def run_command(*arguments, cache, cwd, timeout=400):
     )
 
 
+def run_camfuse(*arguments, cache, cwd, timeout=400):
+    """Runs the `camfuse` command; returns the finished process with its text."""
+    command = [sys.executable, "-W", "error", "-m", "camfuse_jax.cli", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(cache), capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
 def refused(done, code, *told):
     """Asserts an exit code, one error line that says what is told, and no traceback."""
     assert done.returncode == code, done.stderr

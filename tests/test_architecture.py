@@ -18,13 +18,16 @@ MAX_LINES, MEDIAN_LINES = 300, 150
 
 # Each may import what stands before it in its list; everything may import what stands in BASE.
 BASE = {"errors": set(), "runtime": set(), "config": {"errors"}, "images": {"errors", "config"}}
-FLOW = ["data", "nets", "cam", "losses", "training", "fusion", "metrics", "report"]
+FLOW = ["data", "nets", "cam", "losses", "training", "fusion", "frames", "metrics", "report"]
 ALLOWED = {
     **BASE,
     "presets": {"config", "errors"},
     **{name: set(BASE) | set(FLOW[:i]) for i, name in enumerate(FLOW)},
     "stages": set(BASE) | set(FLOW) | {"presets"},  # joins the parts, one module per stage of experiments/run.py
-    "app": set(BASE) | set(FLOW) | {"presets", "stages"},
+    "commands": set(BASE) | set(FLOW) | {"stages"},  # one sub-command of `camfuse` each
+    "app": set(BASE) | set(FLOW) | {"presets", "stages", "commands"},
+    "cli": {"errors", "runtime", "commands"},
+    "public": set(),  # names the parts as text only
 }
 HEAVY = ["tensorflow_datasets", "array_record", "tensorflow", "grain"]
 

@@ -80,7 +80,7 @@ def fuse_unit(params: Params, ir_unit: Float[Array, "n h w 1"], vis_unit: Float[
     count, height, width, _ = ir_unit.shape
     both, _ = make_encoder(params.net).apply({"params": params.encoder}, jnp.concatenate([ir_unit, vis_unit]) * 2 - 1)
     weights = _adaptive_weights(params, both) if params.fusion.rule == "adaptive" else params.channel_weights
-    features = combine(params.fusion, both[:count], both[count:], weights)
+    features = combine(params.fusion, both[:count], both[count:], weights, params.balance)
     fused_sym, _ = make_decoder(params.net).apply({"params": params.decoder}, features, (height, width))
     return (fused_sym + 1) / 2
 

@@ -11,6 +11,7 @@ from typing import Any
 import flax.struct
 import flax.traverse_util
 import jax
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -18,6 +19,7 @@ import safetensors.numpy
 from camfuse_jax import cam
 from camfuse_jax.config import FusionConfig, NetConfig, Rule, from_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
+from camfuse_jax.fusion.balance import rebalance
 from camfuse_jax.nets.build import abstract_params
 
 SHIPPED = ("tno", "roadscene")
@@ -34,6 +36,8 @@ class Params:
         classifier: Parameters of `nets.Classifier`.
         net: Shape of the networks.
         fusion: Fusion rule.
+        ir_gain: Balance of the infrared channel weights (`balanced`); not part of a file.
+        vis_gain: The same for the visible ones.
     """
 
     encoder: Mapping[str, Any]
@@ -41,6 +45,8 @@ class Params:
     classifier: Mapping[str, Any]
     net: NetConfig = flax.struct.field(pytree_node=False, default=NetConfig())
     fusion: FusionConfig = flax.struct.field(pytree_node=False, default=FusionConfig())
+    ir_gain: float = 1.0
+    vis_gain: float = 1.0
 
     @property
     def class_weights(self) -> jax.Array:
@@ -49,8 +55,14 @@ class Params:
 
     @property
     def channel_weights(self) -> jax.Array:
-        """What_c of Eq. 3, shape (2, k), in (0, 1)."""
-        return cam.channel_weights(self.class_weights)
+        """What_c of Eq. 3, shape (2, k), in (0, 1); shifted between the two images where gains are set (`balanced`)."""
+        return rebalance(cam.channel_weights(self.class_weights), self.ir_gain, self.vis_gain)
+
+    @property
+    def balance(self) -> tuple[jax.Array, jax.Array]:
+        """Shares of the two images that follow from the gains; they sum to 1."""
+        ir_gain, vis_gain = jnp.float32(self.ir_gain), jnp.float32(self.vis_gain)
+        return ir_gain / (ir_gain + vis_gain), vis_gain / (ir_gain + vis_gain)
 
 
 def save_params(path: str | pathlib.Path, params: Params) -> None:

@@ -22,7 +22,13 @@ Features = Float[Array, "n h w k"]
 Weights = Float[Array, "*n 2 k"]
 
 
-def combine(config: FusionConfig, ir_features: Features, vis_features: Features, weights: Weights) -> Features:
+def combine(
+    config: FusionConfig,
+    ir_features: Features,
+    vis_features: Features,
+    weights: Weights,
+    balance: tuple[float | Array, float | Array] = (0.5, 0.5),
+) -> Features:
     """Applies the rule that a config names.
 
     Args:
@@ -30,7 +36,10 @@ def combine(config: FusionConfig, ir_features: Features, vis_features: Features,
         ir_features: Features of the infrared images.
         vis_features: Features of the visible images.
         weights: Channel weights, rows ordered as `Modality`; one set, or one per pair (rule `adaptive`).
+        balance: Shares of the two images in what rule `place` adds; they sum to 1.
     """
+    if config.rule == "place":
+        return _place(config, ir_features, vis_features, weights, balance)
     return _RULES[config.rule](config, ir_features, vis_features, weights)
 
 
@@ -115,7 +124,13 @@ def _box(x: Float[Array, "n h w 1"]) -> Float[Array, "n h w 1"]:
     return sum(padded[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)) / 9
 
 
-def _place(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+def _place(
+    config: FusionConfig,
+    ir: Features,
+    vis: Features,
+    weights: Weights,
+    balance: tuple[float | Array, float | Array],
+) -> Features:
     """Class activation by place: brightness is added, detail is taken from where the class activity is.
 
     Each image's features are split into a base (blurred over `base_cells`) and the detail upon it. At each place the
@@ -134,8 +149,8 @@ def _place(config: FusionConfig, ir: Features, vis: Features, weights: Weights) 
     def once(gain: float) -> Array:
         return gain / (1 + same * (gain - 1))
 
-    mean = 0.5 * (means[0] + means[1])
-    contrast = 0.5 * (contrasts[0] + contrasts[1])
+    mean = balance[0] * means[0] + balance[1] * means[1]
+    contrast = balance[0] * contrasts[0] + balance[1] * contrasts[1]
     detail = share * details[0] + (1 - share) * details[1]
     level = config.level + same * (1 - config.level)
     return level * mean + once(config.base_gain) * contrast + once(config.detail_gain) * detail
@@ -168,8 +183,8 @@ def ir_share(
     return 1 / (1 + jnp.exp(-odds))
 
 
+# Rule `place` alone takes a balance.
 _RULES: dict[str, Callable[[FusionConfig, Features, Features, Weights], Features]] = {
-    "place": _place,
     "eq5": _eq5,
     "adaptive": _eq5,
     "unit_sum": _unit_sum,

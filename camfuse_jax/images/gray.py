@@ -1,33 +1,19 @@
 """Gray images in and out: any common 8 or 16 bit file is read as one 8-bit luma plane."""
 
-import contextlib
 import io
 import os
-import struct
 import uuid
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from camfuse_jax.errors import InputError, ResourceError
-
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
-"""Pillow decoders in use. The list is closed: a file cannot reach a rarely tested decoder by its content."""
-
-READABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-"""Lower-case file name endings taken for images when a folder is listed."""
-
-MAX_PIXELS = 100_000_000
-"""Largest width times height that is decoded; checked from the header, before memory is spent."""
+from camfuse_jax.images.opening import MAX_PIXELS, Limits, decoded, opened
 
 _GRAY_16_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _ORIENTATION_TAG = 0x0112
-_DECODER_ERRORS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def luma(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
@@ -67,7 +53,7 @@ def read_gray(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w"]:
         InputError: The file is absent, not an image of these formats, truncated, larger than `MAX_PIXELS`, or has a
             pixel format without a defined gray value (CMYK, 32-bit integer, float).
     """
-    with _opened(path) as image:
+    with opened(path, Limits(MAX_PIXELS)) as image:
         return _gray(image, path)
 
 
@@ -84,7 +70,7 @@ def decode_gray(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w"]:
     Raises:
         InputError: As for `read_gray`.
     """
-    with _decoded(io.BytesIO(data), name, len(data)) as image:
+    with decoded(io.BytesIO(data), name, len(data), Limits(MAX_PIXELS)) as image:
         return _gray(image, name)
 
 
@@ -100,7 +86,7 @@ def read_shape(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         InputError: The header cannot be read, or the image is larger than `MAX_PIXELS`.
     """
-    with _opened(path) as image:
+    with opened(path, Limits(MAX_PIXELS)) as image:
         # Pillow applies a TIFF's orientation itself: to the size when it opens, to the pixels when it loads.
         sideways = image.format != "TIFF" and image.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
         return (image.width, image.height) if sideways else (image.height, image.width)
@@ -160,47 +146,6 @@ def _write_png(path: Path, image: UInt8[np.ndarray, "..."]) -> None:
             partial.unlink(missing_ok=True)
         reason = error.strerror or error
         raise ResourceError(f"Cannot write {path}: {reason}.", "Check the folder's rights and free space.") from error
-
-
-@contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open a file as an image; every failure, inside the block too, becomes an InputError."""
-    if Path(path).is_dir():
-        raise InputError(f"{path} is a folder, not an image file.", "Give a PNG, JPEG, BMP or TIFF file.")
-    try:
-        file = open(path, "rb")  # noqa: SIM115  closed below; an error here is not the decoder's
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist.", "Check the path.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened: {error.strerror}.", "Check the path and its rights.") from error
-    # A file object, not the path: given a path, Pillow 13 maps uncompressed files into memory with the size of the
-    # rotated image and so scrambles TIFFs of orientation 5 to 8.
-    with file, _decoded(file, path, os.fstat(file.fileno()).st_size) as image:
-        yield image
-
-
-@contextlib.contextmanager
-def _decoded(file: BinaryIO, path: str | os.PathLike[str], size: int) -> Iterator[Image.Image]:
-    """Read the header and check the number of pixels; a decoder's failure becomes an InputError."""
-    if size == 0:
-        raise InputError(f"{path} is empty (0 bytes).", "Replace the file or leave it out.")
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(path, f"is {image.width} x {image.height}")
-            yield image
-    except InputError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, "is too large") from error
-    except _DECODER_ERRORS as error:
-        raise InputError(
-            f"{path} is not a whole PNG, JPEG, BMP or TIFF image: {error}.", "Replace the file or leave it out."
-        ) from error
-
-
-def _too_large(path: str | os.PathLike[str], how: str) -> InputError:
-    return InputError(f"{path} {how}; at most {MAX_PIXELS // 10**6} megapixels are read.", "Crop or shrink it first.")
 
 
 def _gray(image: Image.Image, path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w"]:

@@ -64,10 +64,13 @@ def test_folders_with_colour_damage_and_a_wrong_size(run, tmp_path, weights, pai
     damaged = tmp_path / "vis" / "damaged.png"
     damaged.write_bytes(damaged.read_bytes()[:200])
     done = run("--stage", "fuse", "--ir", "ir", "--vis", "vis", "--out", "o", "--weights", weights, cwd=tmp_path)
-    refused(done, 3, "2 of 4 pairs", "damaged", "odd", f"({HEIGHT}, {WIDTH})", f"({HEIGHT - 3}, {WIDTH})")
+    refused(done, 1, "2 of 4 pairs", "damaged", "odd", f"{WIDTH} x {HEIGHT}", f"{WIDTH} x {HEIGHT - 3}")
     assert {path.name for path in (tmp_path / "o").iterdir()} == {"colour.png", "gray.png"}
     _close(tmp_path / "o" / "gray.png", ir, vis)
-    _close(tmp_path / "o" / "colour.png", ir, luma(colour))
+    mode, fused = _read(tmp_path / "o" / "colour.png")
+    assert mode == "RGB"
+    expected = np.asarray(fuse(small_params(), ir, luma(colour))).astype(int)
+    assert np.abs(luma(fused).astype(int) - expected).max() <= 2
 
 
 def test_what_is_refused(run, tmp_path, weights, pair):
@@ -77,7 +80,7 @@ def test_what_is_refused(run, tmp_path, weights, pair):
     for code, arguments, told in (
         (2, ("--ir", "ir.png"), ("Only one of --ir and --vis",)),
         (3, ("--ir", "ir.png", "--vis", "none.png", "--weights", weights), ("none.png does not exist",)),
-        (3, (*both, "--weights", weights), (f"({HEIGHT}, {WIDTH})", f"(9, {WIDTH})")),
+        (3, (*both, "--weights", weights), (f"{WIDTH} x {HEIGHT}", f"{WIDTH} x 9")),
         (4, (*both, "--weights", "none.safetensors"), ("no weights at none.safetensors", "tno, roadscene")),
     ):
         refused(run("--stage", "fuse", *arguments, "--out", "o", cwd=tmp_path), code, *told)

@@ -39,7 +39,7 @@ def test_round_trip_is_exact(tmp_path):
     assert (loaded.net, loaded.fusion) == (NET, EQ5)
     assert jax.tree.structure(loaded) == jax.tree.structure(small_params())
     jax.tree.map(np.testing.assert_array_equal, loaded, small_params())
-    assert {leaf.dtype for leaf in jax.tree.leaves(loaded)} == {np.dtype("float32")}
+    assert {jax.numpy.result_type(leaf) for leaf in jax.tree.leaves(loaded)} == {np.dtype("float32")}
     content = path.read_bytes()
     save_params(path, loaded)
     assert path.read_bytes() == content

@@ -1,0 +1,77 @@
+"""`camfuse doctor`."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from camfuse_jax.errors import SomeFailedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Doctor:
+    """Says whether everything works here, and what is wrong with your images.
+
+    Devices, versions, shipped weights, the time of one 640 x 480 frame; and for a folder or pair: files without a
+    partner, unreadable files, sizes, infrared stored as colour, 8-bit data in 16-bit files, misregistration, black-hot
+    polarity, and infrared and visible swapped. Exit code 0 if nothing is wrong, 1 otherwise.
+
+    For instance: camfuse doctor thermal/ photos/
+
+    Attributes:
+        ir: Infrared file or folder, or one folder that holds both kinds.
+        vis: Visible file or folder.
+        csv: Table of pairs, instead of IR and VIS.
+        pattern: As for `camfuse fuse`.
+        weights: tno, roadscene, or a file; its classifier tells infrared from visible.
+        limit: Most pairs whose content is examined, spread over the folder; 0 examines all.
+        json: Print one JSON object instead of text.
+    """
+
+    ir: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="IR")] = None
+    vis: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIS")] = None
+    csv: Path | None = None
+    pattern: tuple[str, str] | None = None
+    weights: str = "tno"
+    limit: int = 50
+    json: bool = False
+
+    def run(self) -> None:
+        """Examines and prints.
+
+        Raises:
+            SomeFailedError: Something is wrong; all of it has been printed.
+        """
+        from camfuse_jax.stages.doctor import examine_machine, examine_pairs
+
+        report = {"command": "doctor", **examine_machine(self.weights)}
+        if self.csv is not None or self.ir is not None:
+            report["images"] = examine_pairs(self._pairing(), weights=self.weights, limit=self.limit)
+        problems = [*report["problems"], *report.get("images", {}).get("problems", [])]
+        print(json.dumps(report, indent=1) if self.json else _as_text(report))
+        if problems:
+            raise SomeFailedError(f"{len(problems)} things to look at, listed above.")
+
+    def _pairing(self):
+        from camfuse_jax.data.pairing import find_pairing, read_table
+
+        if self.csv is not None:
+            return read_table(self.csv)
+        return find_pairing(self.ir, self.vis, pattern=self.pattern)
+
+
+def _as_text(report: dict) -> str:
+    lines = [f"{name}: {value}" for name, value in report["versions"].items()]
+    lines += [f"device: {device}" for device in report["devices"]]
+    lines += [f"weights {name}: {state}" for name, state in report["weights"].items()]
+    if report["frame_ms"] is not None:
+        lines.append(f"one 640 x 480 frame: {report['frame_ms']} ms (first call {report['first_call_s']} s)")
+    lines += [f"problem: {problem}" for problem in report["problems"]]
+    images = report.get("images")
+    if images is not None:
+        lines.append(f"pairs: {images['pairs']}, content examined of {images['examined']}")
+        lines += [f"problem: {problem}" for problem in images["problems"]] or ["nothing wrong found"]
+        lines += [f"note: {note}" for note in images["notes"]]
+    return "\n".join(lines)

@@ -1,0 +1,221 @@
+"""`camfuse fuse`."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from camfuse_jax.config import Rule
+from camfuse_jax.errors import CamfuseError, InputError, SomeFailedError, UsageError
+
+if TYPE_CHECKING:
+    from camfuse_jax.data.pairing import Pairing
+    from camfuse_jax.stages.fuse_plan import FuseJob, Result
+
+_SHOWN = 10  # failures named in the closing line
+
+
+@dataclasses.dataclass(frozen=True)
+class Fuse:
+    """Fuses infrared and visible images: two files, two folders, or one folder that holds both.
+
+    Without IR and VIS the package's demo pair is fused. What is there already is not made again; other files are
+    never replaced without --force. Exit codes: 0 done, 1 some inputs failed and the rest is done, 2 usage, 3 bad
+    input, 4 weights, 5 disk or memory, 130 interrupted.
+
+    For instance: camfuse fuse thermal/ photos/ -o fused --ir-range percentile:1,99
+
+    Attributes:
+        ir: Infrared file or folder, or one folder that holds both kinds (ir_001.png, vis_001.png).
+        vis: Visible file or folder.
+        out: Folder of the results, or for a single pair a .png, .tif or .jpg file.
+        csv: Table of pairs with columns ir,vis[,name], instead of IR and VIS.
+        pattern: Names of infrared and visible files without extension, such as '{name}_ir' '{name}_vis'.
+        weights: tno, roadscene, or a .safetensors file.
+        rule: Fusion rule instead of the one that the weights bring (docs/method.md).
+        gray: Give the fused luma without colour.
+        overlay: Also write where the classifier looked, as NAME_ir_heat.png and NAME_vis_heat.png.
+        preview: Also write NAME_preview.png, a labelled grid of several balances.
+        ir_gain: Balance: factor on the infrared channel weights; only the ratio to --vis-gain counts.
+        vis_gain: Balance: factor on the visible channel weights.
+        ir_range: Infrared values that become black and white: auto, full, minmax, percentile[:LO,HI], fixed:LO,HI.
+        vis_range: The same for the visible image.
+        ir_polarity: white: bright is hot; black: inverted; auto: inverted on strong evidence only.
+        fit: Sizes that differ: refuse the pair, or take the size of one.
+        align: Move the infrared image onto the visible one; refused where it is not trusted (needs the extra align).
+        calibration: File of a 3 x 3 homography from infrared to visible pixels (.json or text).
+        bits: Depth of the results; auto is 16 where a source carries more than 8.
+        format: Format of results in a folder.
+        check: Warn of pairs that look misregistered.
+        max_megapixels: Largest image that is read.
+        max_megabytes: Largest file that is read.
+        force: Replace existing files.
+        dry_run: List what pairs with what, and what is wrong, and write nothing.
+        json: Print one JSON object instead of text.
+    """
+
+    ir: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="IR")] = None
+    vis: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIS")] = None
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("fused")
+    csv: Path | None = None
+    pattern: tuple[str, str] | None = None
+    weights: str = "tno"
+    rule: Rule | None = None
+    gray: bool = False
+    overlay: bool = False
+    preview: bool = False
+    ir_gain: float = 1.0
+    vis_gain: float = 1.0
+    ir_range: str = "auto"
+    vis_range: str = "full"
+    ir_polarity: Literal["white", "black", "auto"] = "white"
+    fit: Literal["error", "ir", "vis"] = "error"
+    align: Literal["none", "translation", "ecc", "homography"] = "none"
+    calibration: Path | None = None
+    bits: Literal["auto", "8", "16"] = "auto"
+    format: Literal["png", "tiff", "jpeg"] = "png"
+    check: bool = True
+    max_megapixels: float = 100.0
+    max_megabytes: float = 1000.0
+    force: bool = False
+    dry_run: bool = False
+    json: bool = False
+
+    def run(self) -> None:
+        """Carries the command out and prints what was done.
+
+        Raises:
+            CamfuseError: By kind, see the exit codes above.
+        """
+        report: dict[str, Any] = {}
+        error: CamfuseError | None = None
+        try:
+            report, error = self._carry_out()
+        except CamfuseError as caught:
+            error = caught
+        if self.json:
+            outcome = {"exit_code": error.exit_code if error else 0, "error": str(error) if error else None}
+            print(json.dumps({"command": "fuse"} | report | outcome, indent=1))
+        if error is not None:
+            raise error
+
+    def _carry_out(self) -> tuple[dict[str, Any], CamfuseError | None]:
+        """Fuses; returns the report, and what to say of pairs that failed while others did not."""
+        from camfuse_jax.stages.fuse_pairs import fuse_pairs
+
+        pairing = self._pairing()
+        if not pairing.pairs:
+            told = " ".join(f"{problem}." for problem in pairing.problems[:10])
+            raise InputError(f"Nothing to fuse: no infrared file has a visible partner. {told}", "See docs/cameras.md.")
+        job = self._job(pairing)
+        results = fuse_pairs(job)
+        if not self.json:
+            _tell(job, results, pairing)
+        return _as_json(job, results, pairing), _failure(results, pairing)
+
+    def _pairing(self) -> "Pairing":
+        from camfuse_jax.data.pairing import Pairing, find_pairing, read_table
+        from camfuse_jax.stages.fuse_pairs import demo_pair
+
+        if self.csv is not None:
+            if self.ir is not None or self.pattern is not None:
+                raise UsageError("--csv is given beside IR or --pattern.", "Give one of them.")
+            return read_table(self.csv)
+        if self.ir is None:
+            if self.pattern is not None or self.dry_run:
+                raise UsageError("--pattern and --dry-run need images.", "Give IR, or IR and VIS.")
+            return Pairing((demo_pair(self.out),))
+        return find_pairing(self.ir, self.vis, pattern=self.pattern)
+
+    def _job(self, pairing: "Pairing") -> "FuseJob":
+        from camfuse_jax.frames import FrameSettings
+        from camfuse_jax.frames.warp import read_homography
+        from camfuse_jax.images import Limits
+        from camfuse_jax.images.ranges import parse_policy
+        from camfuse_jax.stages.fuse_plan import FuseJob
+
+        homography = None if self.calibration is None else read_homography(self.calibration)
+        frame = FrameSettings(
+            ir_range=parse_policy(self.ir_range, option="--ir-range"),
+            vis_range=parse_policy(self.vis_range, option="--vis-range"),
+            ir_polarity=self.ir_polarity,
+            fit=self.fit,
+            align=self.align,
+            calibration=None if homography is None else tuple(map(tuple, homography.tolist())),
+            gray=self.gray,
+            bits=self.bits,
+            check=self.check,
+        )
+        return FuseJob(
+            pairs=pairing.pairs,
+            out=self.out,
+            weights=self.weights,
+            rule=self.rule,
+            frame=frame,
+            ir_gain=self.ir_gain,
+            vis_gain=self.vis_gain,
+            overlay=self.overlay or self.ir is self.csv is None,
+            preview=self.preview,
+            suffix={"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}[self.format],
+            force=self.force,
+            dry_run=self.dry_run,
+            limits=Limits(int(self.max_megapixels * 1e6), int(self.max_megabytes * 1e6)),
+        )
+
+
+def _as_json(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> dict[str, Any]:
+    from camfuse_jax.runtime import package_version
+
+    counts = {kind: sum(r.status == kind for r in results) for kind in ("planned", "fused", "skipped", "failed")}
+    return {
+        "version": package_version(),
+        "weights": job.weights,
+        "counts": counts | {"unpaired": len(pairing.problems)},
+        "unpaired": list(pairing.problems),
+        "pairs": [result.as_json() for result in results],
+    }
+
+
+def _tell(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> None:
+    """Files on standard output, remarks on standard error."""
+    from camfuse_jax.stages.fuse_pairs import grouped_notes
+
+    for result in results:
+        pair = result.pair
+        if result.status == "failed":
+            continue
+        if job.dry_run:
+            done = "there already" if result.status == "skipped" else f"-> {result.outputs['fused']}"
+            print(f"{pair.name}: {pair.ir} + {pair.vis} {done}")
+        elif result.status == "fused" or len(results) == 1:
+            if len(results) == 1:
+                print(f"ir source: {pair.ir}\nvis source: {pair.vis}")
+                for what, value in result.details.items():
+                    print(f"{what}: {value}", file=sys.stderr)
+            for kind, path in result.outputs.items():
+                print(f"{kind}: {path}")
+    skipped = [result for result in results if result.status == "skipped"]
+    if skipped and not job.dry_run:
+        print(f"skipped: {len(skipped)} of {len(results)} there already, made with the same settings in {job.out}")
+    for note in grouped_notes(results):
+        print(f"note: {note}", file=sys.stderr)
+    for problem in pairing.problems:
+        print(f"not paired: {problem}", file=sys.stderr)
+
+
+def _failure(results: "list[Result]", pairing: "Pairing") -> CamfuseError | None:
+    failed = [(result.pair.name, result.error) for result in results if result.error is not None]
+    if len(failed) == len(results) == 1 and not pairing.problems:
+        return failed[0][1]  # the only pair: its own error and exit code
+    told = [f"{len(failed)} of {len(results)} pairs failed."] if failed else []
+    told += [f"{name}: {error}" for name, error in failed[:_SHOWN]]
+    told += [f"And {len(failed) - _SHOWN} more; --json lists all."] if len(failed) > _SHOWN else []
+    if len(failed) == len(results):
+        kinds = {type(error) for _, error in failed}
+        return (kinds.pop() if len(kinds) == 1 else InputError)(" ".join(told))
+    if pairing.problems:
+        told.append(f"{len(pairing.problems)} files pair with nothing.")
+    return SomeFailedError("The rest is done, but " + " ".join(told)) if told else None

@@ -1,0 +1,121 @@
+"""Which stored value becomes black and which white: range policies, all of them monotone."""
+
+import dataclasses
+import math
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from camfuse_jax.errors import UsageError
+from camfuse_jax.images.picture import Picture
+
+_FORMS = "full, minmax, percentile, percentile:LO,HI, fixed:LO,HI or auto"
+_USUAL = (0.5, 99.5)
+_FILLED = 0.5  # share of the scale that deep data has to span to count as filling it
+
+
+@dataclasses.dataclass(frozen=True)
+class RangePolicy:
+    """How samples become [0, 1].
+
+    Attributes:
+        kind: `full` takes the whole scale of the detected depth; `minmax` the lowest to the highest sample;
+            `percentile` the samples between two percentiles; `fixed` two given values (counts, degrees); `auto` is
+            `full` for 8-bit data and for deeper data that spans half its scale or more, else `percentile`.
+        low: Percentile or value that becomes 0.
+        high: Percentile or value that becomes 1.
+    """
+
+    kind: Literal["auto", "full", "minmax", "percentile", "fixed"] = "auto"
+    low: float = _USUAL[0]
+    high: float = _USUAL[1]
+
+
+def parse_policy(text: str, *, option: str) -> RangePolicy:
+    """Reads `full`, `minmax`, `percentile[:LO,HI]`, `fixed:LO,HI` or `auto`.
+
+    Args:
+        text: What the user wrote.
+        option: The option's name, for the error.
+
+    Raises:
+        UsageError: It is none of these, or LO is not below HI.
+    """
+    kind, separator, numbers = text.partition(":")
+    if not separator and kind in ("auto", "full", "minmax", "percentile"):
+        return RangePolicy(kind)
+    if kind not in ("percentile", "fixed"):
+        raise UsageError(f"{option} {text} is not a range.", f"Write {_FORMS}.")
+    try:
+        low, high = (float(number) for number in numbers.split(","))
+    except ValueError as error:
+        raise UsageError(f"{option} {text} does not hold two numbers.", f"Write {_FORMS}.") from error
+    fits = low < high and math.isfinite(low) and math.isfinite(high)
+    if not fits or (kind == "percentile" and (low < 0 or high > 100)):
+        raise UsageError(f"{option} {text}: LO must lie below HI, percentiles from 0 to 100.", f"Write {_FORMS}.")
+    return RangePolicy(kind, low, high)
+
+
+def limits_of(
+    samples: Num[np.ndarray, "..."], top: int | None, bits: int, policy: RangePolicy
+) -> tuple[float, float, str]:
+    """The values that become 0 and 1, and how they were found.
+
+    For a sequence call it once and keep the two values: limits of each frame for itself make a video flicker.
+
+    Args:
+        samples: Stored values.
+        top: White of the detected depth, None for float.
+        bits: As in `Picture`.
+        policy: What to do.
+    """
+    kind, low, high = policy.kind, policy.low, policy.high
+    if kind == "auto":
+        kind, (low, high) = _automatic(samples, top, bits), _USUAL
+    if kind == "full":
+        white = top if top is not None else _white(samples)
+        return (0.0, float(white), "full scale") if white else limits_of(samples, top, bits, RangePolicy("minmax"))
+    if kind == "fixed":
+        return low, high, "fixed"
+    if kind == "percentile":
+        a, b = (float(value) for value in np.percentile(samples, (low, high)))
+        if a < b:
+            return a, b, f"percentiles {low:g} and {high:g}"
+        kind = "minmax"  # nearly all samples are alike: what differs lies outside the percentiles
+    return float(samples.min()), float(samples.max()), "lowest and highest value"
+
+
+def to_unit(samples: Num[np.ndarray, "*shape"], low: float, high: float) -> Float[np.ndarray, "*shape"]:
+    """Straight line from `low` at 0 to `high` at 1, cut off beyond: float32, never decreasing in the samples.
+
+    Where `low` and `high` are one value (an image of a single level) everything becomes 0.
+    """
+    if not low < high:
+        return np.zeros(samples.shape, np.float32)
+    scaled = (samples.astype(np.float64) - low) / (high - low)
+    return np.clip(scaled, 0, 1).astype(np.float32)
+
+
+def unit_samples(picture: Picture, policy: RangePolicy) -> tuple[Float[np.ndarray, "h w *c"], str]:
+    """A picture's samples in [0, 1] and one phrase on how.
+
+    Colour is scaled by one line for all three channels, so that hues stay.
+    """
+    low, high, how = limits_of(picture.samples, picture.top, picture.bits, policy)
+    return to_unit(picture.samples, low, high), f"{low:g} to {high:g} ({how})"
+
+
+def _white(samples: np.ndarray) -> float | None:
+    """Full scale of float data: 1, 255 or 65535, whichever holds it; None where none does (degrees, negatives)."""
+    fitting = [white for white in (1.0, 255.0, 65535.0) if samples.min() >= 0 and samples.max() <= white]
+    return fitting[0] if fitting else None
+
+
+def _automatic(samples: np.ndarray, top: int | None, bits: int) -> str:
+    if bits <= 8:
+        return "full"
+    if top is None:
+        return "full" if samples.min() >= 0 and 0.5 < samples.max() <= 1 else "percentile"
+    low, high = np.percentile(samples, _USUAL)
+    return "full" if high - low >= _FILLED * top else "percentile"

@@ -1,0 +1,144 @@
+"""Damaged, forged and forbidden files: named, never a traceback, never half a result."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from small_nets import small_params
+
+from camfuse_jax import save_params
+from camfuse_jax.cli import main
+from camfuse_jax.errors import CamfuseError
+from camfuse_jax.images import read_picture, write_picture
+from camfuse_jax.stages import fuse_pairs
+
+GRAY = np.random.default_rng(0).integers(0, 256, (20, 24), dtype=np.uint8)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    save_params(tmp_path / "w.safetensors", small_params())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _fuse(*arguments):
+    return main(["fuse", *map(str, arguments), "--weights", "w.safetensors"])
+
+
+def _huge(path, depth):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, depth, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 9) + b"IDAT" + bytes(13))
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_huge_declared_size_is_refused_before_memory_is_spent(place, capsys, depth):
+    import tracemalloc
+
+    _huge(place / "huge.png", depth)
+    write_picture(place / "v.png", GRAY)
+    tracemalloc.start()
+    with pytest.raises(CamfuseError, match=r"huge\.png is too large"):
+        read_picture(place / "huge.png")
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+    assert _fuse("huge.png", "v.png") == 3
+    told = capsys.readouterr()
+    assert "huge.png" in told.err
+    assert "--max-megapixels" in told.err
+    assert not (place / "fused").exists()
+
+
+@pytest.mark.parametrize("kind", ["a.png", "deep.png", "a.tif", "deep.tif", "float.tif", "a.jpg", "a.bmp"])
+def test_any_damage_is_read_or_refused_by_name(tmp_path, kind):
+    path, rng = tmp_path / kind, np.random.default_rng(1)
+    rgb = rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    if kind == "float.tif":
+        tifffile.imwrite(path, rgb[..., 0].astype(np.float32))
+    elif kind == "a.bmp":
+        Image.fromarray(rgb).save(path)
+    else:
+        write_picture(path, rgb.astype(np.uint16) * 257 if "deep" in kind else rgb)
+    whole = path.read_bytes()
+    refused = 0
+    for trial in range(400):
+        damaged = bytearray(whole)
+        if trial % 3:
+            damaged[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        else:
+            del damaged[rng.integers(len(whole)) :]
+        path.write_bytes(damaged)
+        try:
+            read_picture(path)
+        except CamfuseError as error:
+            refused += 1
+            assert kind in str(error)
+    assert refused > 60
+
+
+def test_files_that_are_no_images(place, capsys):
+    write_picture(place / "v.png", GRAY)
+    (place / "text.png").write_text("not an image")
+    (place / "empty.png").touch()
+    (place / "gif.png").write_bytes(b"GIF89a" + bytes(40))
+    for name, code in (("text.png", 3), ("empty.png", 3), ("gif.png", 3), ("none.png", 3)):
+        assert _fuse(name, "v.png") == code
+        assert name in capsys.readouterr().err
+    assert _fuse("v.png") == 2
+    assert _fuse("v.png", "v.png", "-o", "v.png") == 2
+    assert _fuse("v.png", "v.png", "--ir-range", "best") == 2
+    assert _fuse("v.png", "v.png", "--ir-gain", "-1") == 2
+    assert _fuse("v.png", "v.png", "--max-megapixels", "0.0001") == 3
+    assert main(["fuse", "v.png", "v.png", "--weights", "none"]) == 4
+    assert not (place / "fused").exists()
+    assert read_picture(place / "v.png").size == GRAY.shape
+
+
+def test_a_place_that_cannot_be_written_stops_with_5(place, capsys):
+    write_picture(place / "i.png", GRAY)
+    write_picture(place / "v.png", GRAY)
+    (place / "file").touch()
+    assert _fuse("i.png", "v.png", "-o", "file/o") == 5
+    assert "file/o" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_does_only_what_is_missing(place, capsys, monkeypatch):
+    for name in ("a", "b", "c"):
+        write_picture(place / "ir" / f"{name}.png", GRAY)
+        write_picture(place / "vis" / f"{name}.png", GRAY[::-1].copy())
+    real, calls = fuse_pairs.fuse_frame, []
+
+    def once(*arguments, **options):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(fuse_pairs, "fuse_frame", once)
+    assert _fuse("ir", "vis", "-o", "o") == 130
+    assert [path.name for path in (place / "o").iterdir()] == ["a.png"]
+    first = (place / "o" / "a.png").stat().st_mtime_ns
+    monkeypatch.setattr(fuse_pairs, "fuse_frame", real)
+    assert _fuse("ir", "vis", "-o", "o") == 0
+    assert "skipped: 1 of 3" in capsys.readouterr().out
+    assert (place / "o" / "a.png").stat().st_mtime_ns == first
+    write_picture(place / "ir" / "a.png", 255 - GRAY)  # another source: the old result is no longer its
+    assert _fuse("ir", "vis", "-o", "o") == 1
+    assert "made otherwise" in capsys.readouterr().err
+    assert _fuse("ir", "vis", "-o", "o", "--force") == 0
+
+
+def test_names_with_spaces_and_unicode_and_results_that_collide(place, capsys):
+    write_picture(place / "тепло 1_ir.png", GRAY)
+    write_picture(place / "тепло 1_vis.png", GRAY)
+    assert _fuse(".", "-o", "o ü") == 0
+    assert (place / "o ü" / "тепло 1.png").exists()
+    for name in ("a", "a_ir_heat"):
+        write_picture(place / "i" / f"{name}.png", GRAY)
+        write_picture(place / "v" / f"{name}.png", GRAY)
+    assert _fuse("i", "v", "--overlay") == 2
+    assert "a_ir_heat" in capsys.readouterr().err

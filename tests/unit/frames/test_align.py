@@ -1,0 +1,112 @@
+"""Movements are carried out exactly, found again from the images, and refused where the images do not say."""
+
+import sys
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.frames.align import align
+from camfuse_jax.frames.registration import find_shift
+from camfuse_jax.frames.warp import read_homography, resize, warp
+
+
+def _scene(seed, shape=(180, 240)):
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 3) > 0
+    return (0.2 + 0.6 * ndimage.gaussian_filter(smooth.astype(np.float32), 0.8)).astype(np.float32)
+
+
+def test_warp_moves_a_plane_exactly_and_says_where_it_knows():
+    ys, xs = np.mgrid[:40, :60]
+    plane = ((xs + 2 * ys) / 200).astype(np.float32)
+    homography = np.array([[1.1, 0.05, 3.0], [-0.04, 0.95, -2.0], [0, 0, 1]])
+    moved, valid = warp(plane, homography, 44, 70)
+    back = np.linalg.inv(homography)
+    y, x = np.mgrid[:44, :70]
+    sx, sy, _ = np.tensordot(back, np.stack([x, y, np.ones_like(x)]), axes=1)
+    inside = (sx >= 0) & (sy >= 0) & (sx <= 59) & (sy <= 39)
+    np.testing.assert_array_equal(valid, inside)
+    core = (sx > 8) & (sy > 8) & (sx < 51) & (sy < 31)  # a spline feels the border a little
+    np.testing.assert_allclose(moved[core], ((sx + 2 * sy) / 200)[core], atol=1e-4)
+    assert np.all(moved[~valid] == 0)
+    np.testing.assert_allclose(warp(plane, np.eye(3), 40, 60)[0], plane, atol=1e-6)
+
+
+def test_warp_agrees_with_opencv():
+    cv2 = pytest.importorskip("cv2")
+    image = ndimage.gaussian_filter(np.random.default_rng(0).random((60, 80)), 4).astype(np.float32)
+    homography = np.array([[1.02, 0.03, 3.3], [-0.02, 0.98, -2.1], [1e-4, -2e-4, 1]])
+    moved, valid = warp(image, homography, 60, 80)
+    theirs = cv2.warpPerspective(image, homography, (80, 60), flags=cv2.INTER_LINEAR)
+    core = ndimage.binary_erosion(valid, iterations=3)
+    assert np.abs(moved - theirs)[core].max() < 0.01 * np.ptp(image)
+
+
+def test_resize_of_colour():
+    image = np.random.default_rng(0).random((8, 9, 3)).astype(np.float32)
+    assert resize(image, 16, 5).shape == (16, 5, 3)
+    np.testing.assert_array_equal(resize(image, 8, 9), image)
+
+
+@pytest.mark.parametrize("method", ["translation", "ecc", "homography"])
+def test_a_known_movement_is_found(method):
+    pytest.importorskip("cv2")
+    scene = _scene(0, (240, 320))
+    true = np.array([[1, 0, 7.0], [0, 1, -5.0], [0, 0, 1]])
+    if method != "translation":
+        true[:2, :2] += [[0.02, -0.015], [0.01, -0.02]]
+    if method == "homography":
+        true[2, :2] = 4e-5, -3e-5
+    vis = scene
+    ir, _ = warp(1 - scene, np.linalg.inv(true), 240, 320)  # other polarity, seen from the other camera
+    found = align(ir, vis, method)
+    points = np.array([[x, y, 1] for x in (80, 160, 240) for y in (60, 120, 180)]).T
+    a, b = found.homography @ points, true @ points
+    error = np.hypot(*(a[:2] / a[2] - b[:2] / b[2]))
+    assert error.max() < 1.5
+    assert found.confidence > 5
+
+
+def test_unrelated_images_are_refused():
+    pytest.importorskip("cv2")
+    noise = np.random.default_rng(5).random((2, 120, 160)).astype(np.float32)
+    with pytest.raises(InputError, match="not trusted"):
+        align(noise[0], noise[1], "translation")
+    with pytest.raises(InputError, match="not trusted"):
+        align(np.zeros((120, 160), np.float32), noise[1], "ecc")
+
+
+def test_without_opencv_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(UsageError, match=r"camfuse-jax\[align\]"):
+        align(_scene(0), _scene(0), "translation")
+
+
+def test_shift_has_its_sign():
+    scene = _scene(1, (200, 260))
+    shift = find_shift(scene[10:170, 20:220], scene[10:170, 26:226])
+    assert (shift.rows, shift.cols) == (0, 6)
+    assert find_shift(np.zeros((40, 40)), np.zeros((40, 40))).score == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("h.json", "[[1, 0, 5], [0, 1, 6], [0, 0, 1]]"),
+        ("h.json", '{"homography": [[2, 0, 10], [0, 2, 12], [0, 0, 2]]}'),
+        ("h.txt", "1 0 5\n0, 1, 6\n0 0 1\n"),
+    ],
+)
+def test_calibration_files(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    np.testing.assert_array_equal(read_homography(tmp_path / name), [[1, 0, 5], [0, 1, 6], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("content", ["", "1 2 3", "0 0 0 0 0 0 0 0 0", "a b c d e f g h i", "1 0 0 0 1 0 0 0 nan"])
+def test_wrong_calibrations_are_refused(tmp_path, content):
+    for name in ("h.txt", "h.json"):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(InputError, match="homography"):
+            read_homography(tmp_path / name)
