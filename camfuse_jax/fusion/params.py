@@ -19,6 +19,7 @@ from camfuse_jax import cam
 from camfuse_jax.config import NetConfig, from_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
+from camfuse_jax.safety.mismatch import mismatch
 
 SHIPPED = ("tno", "roadscene")
 _PARTS = ("encoder", "decoder", "classifier")
@@ -114,15 +115,8 @@ def _parse(content: bytes, *, where: str) -> Params:
 def _check(arrays: Mapping[str, np.ndarray], net: NetConfig, *, where: str) -> None:
     """Compares arrays with those of the network they claim to be."""
     wanted = flax.traverse_util.flatten_dict(abstract_params(net), sep="/")
-    both = sorted(wanted.keys() & arrays.keys())
-    lists = {
-        "missing": sorted(wanted.keys() - arrays.keys()),
-        "unexpected": sorted(arrays.keys() - wanted.keys()),
-        "shape": [name for name in both if wanted[name].shape != arrays[name].shape],
-        "type": [name for name in both if wanted[name].dtype != arrays[name].dtype],
-    }
-    if any(lists.values()):
-        told = "; ".join(f"{kind}: {', '.join(names) or 'none'}" for kind, names in lists.items())
+    told = mismatch(wanted, arrays)
+    if told:
         raise CheckpointError(f"{where} does not fit the network it names ({told}).")
-    if not all(np.isfinite(arrays[name]).all() for name in both):
+    if not all(np.isfinite(array).all() for array in arrays.values()):
         raise CheckpointError(f"{where} holds values that are not finite.")
