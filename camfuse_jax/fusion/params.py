@@ -19,9 +19,12 @@ from camfuse_jax import cam
 from camfuse_jax.config import NetConfig, from_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
+from camfuse_jax.safety.files import write_atomically
 from camfuse_jax.safety.mismatch import mismatch
+from camfuse_jax.safety.seal import seal
 
 SHIPPED = ("tno", "roadscene")
+_SEAL = "sha256"
 _PARTS = ("encoder", "decoder", "classifier")
 
 
@@ -61,11 +64,12 @@ def save_params(path: str | pathlib.Path, params: Params) -> None:
     path = pathlib.Path(path)
     tree = {part: getattr(params, part) for part in _PARTS}
     arrays = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
-    temporary = path.with_name(path.name + ".tmp")
+    net = dataclasses.asdict(params.net)
+    # One entry: safetensors writes several in another order each time.
+    header = {"net": json.dumps({**net, _SEAL: seal(arrays, json.dumps(net))})}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(safetensors.numpy.save(arrays, {"net": json.dumps(dataclasses.asdict(params.net))}))
-        temporary.replace(path)
+        write_atomically(path, safetensors.numpy.save(arrays, header))
     except OSError as error:
         raise ResourceError(f"The weights cannot be written to {path}: {error}.") from error
 
@@ -104,10 +108,14 @@ def _parse(content: bytes, *, where: str) -> Params:
     try:
         arrays = safetensors.numpy.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        net = from_json(NetConfig, header["__metadata__"]["net"])
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, UsageError) as error:
+        described = json.loads(header["__metadata__"]["net"])
+        sealed = described.pop(_SEAL, None) if isinstance(described, dict) else None  # the first weights have none
+        net = from_json(NetConfig, json.dumps(described))
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise CheckpointError(f"{where} is not a weights file of camfuse_jax: {error}.") from error
     _check(arrays, net, where=where)
+    if sealed not in (None, seal(arrays, json.dumps(described))):
+        raise CheckpointError(f"{where} is damaged: the weights do not give the sha256 they were written with.")
     tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
     return Params(**{part: tree[part] for part in _PARTS}, net=net)
 

@@ -111,7 +111,8 @@ class StageCheckpoints:
             for old in _steps(self.folder)[:-_KEEP]:
                 self._remove(old)
         except (OSError, ValueError) as error:
-            _discard(saving)
+            with contextlib.suppress(OSError):
+                _tidy(self.folder)
             if isinstance(error, ValueError) and _os_error(error) is None:
                 raise
             raise ResourceError(
