@@ -25,6 +25,7 @@ ALLOWED = {
     **{name: set(BASE) | set(FLOW[:i]) for i, name in enumerate(FLOW)},
     "stages": set(BASE) | set(FLOW) | {"presets"},  # joins the parts, one module per stage of experiments/run.py
     "app": set(BASE) | set(FLOW) | {"presets", "stages"},
+    "stress": set(BASE) | set(FLOW) | {"presets", "stages", "app"},  # tries everything; nothing imports it
 }
 HEAVY = ["tensorflow_datasets", "array_record", "tensorflow", "grain"]
 

@@ -92,9 +92,11 @@ def _newest_step(folder: pathlib.Path, rng: random.Random, flips: int) -> Outcom
     _save(folder, _STEPS)
     files = _files(folder / str(newer))
     outcome = Outcome("corruption of the newest of two steps", notes={"files": len(files)})
-    twins = dict(zip(files, _files(folder / str(older)), strict=False))
-    for path in files:
-        for how, content in damages(path.read_bytes(), twins[path].read_bytes(), rng, flips):
+    others = _files(folder / str(older))  # arrays' files have random names, and not always the same number
+    for number, path in enumerate(files):
+        twin = folder / str(older) / path.relative_to(folder / str(newer))
+        other = twin if twin.is_file() else others[number % len(others)]
+        for how, content in damages(path.read_bytes(), other.read_bytes(), rng, flips):
             with _damaged(path, content), StageCheckpoints(folder, _CONFIG, writable=False) as checkpoints:
                 found = checkpoints.restore(small.state(0))
             good = checkpoints.latest == older and _same(found, small.state(older))

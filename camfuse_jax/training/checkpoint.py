@@ -5,6 +5,7 @@ files go. So a folder named by a number is a whole step, unless something damage
 """
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ import pathlib
 import re
 import shutil
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,7 +139,7 @@ class StageCheckpoints:
             with _quiet_orbax():
                 loaded = ocp.load((self.folder / str(self._latest)).resolve())
             found = {name: np.asarray(array) for name, array in loaded.items()}
-        except (ValueError, KeyError, OSError) as error:
+        except Exception as error:  # its files are as they were written, so it was written by something else
             raise CheckpointError(f"{where} cannot be read: {_reason(error)}.", "Use another --workdir.") from error
         wanted = _by_name(like)
         told = mismatch(wanted, found)
@@ -204,13 +206,20 @@ def _by_name(state: Any) -> dict[str, np.ndarray]:
 @contextlib.contextmanager
 def _quiet_orbax() -> Iterator[None]:
     """Keeps orbax from logging a page of tracebacks of an error that it raises as well."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
+    except Exception as error:
+        # asyncio logs of the other arrays' errors when their tasks are collected.
+        traceback.clear_frames(error.__traceback__)
+        gc.collect()
+        raise
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _os_error(error: Exception) -> str | None:

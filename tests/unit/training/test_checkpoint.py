@@ -133,7 +133,10 @@ def test_a_damaged_step_is_named_and_the_one_before_used(saved, capsys):
 def test_one_flipped_bit_is_found(saved, capsys):
     name = _damage(saved / "4")
     StageCheckpoints(saved, CONFIG).close()
-    assert f"step 4 is damaged ({'' if name.name == 'manifest.json' else 'the sha256 of '}{name} " in capsys.readouterr().err
+    assert (
+        f"step 4 is damaged ({'' if name.name == 'manifest.json' else 'the sha256 of '}{name} "
+        in capsys.readouterr().err
+    )
 
 
 def test_without_a_good_step_there_is_an_error_that_names_all(saved):
@@ -179,9 +182,10 @@ def test_a_folder_has_one_writer_or_many_readers(saved):
         for writable in (True, False):
             with pytest.raises(ResourceError, match=f"in use by process {os.getpid()} on"):
                 StageCheckpoints(saved, CONFIG, writable=writable)
-    with StageCheckpoints(saved, CONFIG, writable=False), StageCheckpoints(saved, CONFIG, writable=False):
-        with pytest.raises(ResourceError, match="in use"):
-            StageCheckpoints(saved, CONFIG)
+    reader = StageCheckpoints(saved, CONFIG, writable=False)
+    StageCheckpoints(saved, CONFIG, writable=False).close()
+    with reader, pytest.raises(ResourceError, match="in use"):
+        StageCheckpoints(saved, CONFIG)
     StageCheckpoints(saved, CONFIG).close()
 
 
@@ -192,7 +196,9 @@ def test_a_full_disk_leaves_earlier_steps_and_one_line(saved, capfd):
         handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
         try:
-            with pytest.raises(ResourceError, match=r"Step 6 could not be saved .*: File too large\. Earlier .* whole: 4"):
+            with pytest.raises(
+                ResourceError, match=r"Step 6 could not be saved .*: File too large\. Earlier .* whole: 4"
+            ):
                 checkpoints.save(6, large)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
