@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 
 from camfuse_jax.errors import ResourceError
@@ -30,6 +31,10 @@ def as_resource_error() -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         raise ResourceError(f"{where}{error.strerror}.", "Check the path, its rights and the free space.") from error
     except RuntimeError as error:
+        # Libraries in C++ tell the system's refusals as text: array_record of the disk, XLA of the memory.
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if os.strerror(code) in str(error):
+                raise ResourceError(f"{os.strerror(code)}: {str(error).splitlines()[0]}", "Free some space.") from error
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise _no_memory() from error

@@ -61,7 +61,9 @@ def _state(workdir, monkeypatch):
     return kept[-1]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, whole, monkeypatch, capsys, number, code):
     shutil.copytree(whole / "pairs", tmp_path / "pairs")
     original = parallel.make_step
@@ -94,6 +96,7 @@ def test_a_second_process_is_told_in_one_line(whole, capsys):
     assert f"{whole / 'w' / 'ae'} is in use by process {os.getpid()} on" in err[0]
 
 
+@pytest.mark.slow
 def test_damage_falls_back_and_without_a_good_step_ends_with_four(tmp_path, whole, monkeypatch, capsys):
     shutil.copytree(whole, tmp_path / "copy")
     workdir = tmp_path / "copy" / "w"
@@ -119,6 +122,7 @@ def test_a_classifier_is_not_trained_on_half_an_autoencoder(tmp_path, whole, cap
     assert "trained to step 4 only. Finish it with --stage ae first." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_damaged_log_stops_nothing(tmp_path, whole, capsys):
     shutil.copytree(whole, tmp_path / "copy")
     workdir = tmp_path / "copy" / "w"

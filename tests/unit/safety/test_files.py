@@ -35,6 +35,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     [
         (OSError(errno.ENOSPC, "No space left on device", "x/y"), "x/y: No space left on device."),
         (PermissionError(errno.EACCES, "Permission denied", "z"), "z: Permission denied."),
+        (RuntimeError("split: write() failed: No space left on device; writing x"), "No space left on device: split"),
         (MemoryError(), "Memory does not suffice."),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."), "Memory does not suffice."),
     ],
