@@ -47,8 +47,7 @@ def fuzz(*, count: int, seed: int, targets: tuple[str, ...] = tuple(TARGETS)) ->
 
 def _fuzz_one(name: str, target: Target, count: int, rng: random.Random) -> Outcome:
     outcome = Outcome(f"malformed {name}")
-    with contextlib.suppress(CamfuseError):
-        target.use(target.seeds[0])  # compiles
+    _try(target, target.seeds[0])  # compiles
     before, slowest = _memory(), 0.0
     for number in range(count):
         seed = target.seeds[number % len(target.seeds)]

@@ -1,9 +1,14 @@
 """Short forms of the stress command; the long ones' figures are in docs/reliability.md."""
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import camfuse_jax
 from camfuse_jax.errors import InputError
 from camfuse_jax.stress import __main__ as command
 from camfuse_jax.stress import fuzz as fuzz_module
@@ -13,7 +18,7 @@ from camfuse_jax.stress.kills import kills
 from camfuse_jax.stress.mutate import mutate
 from camfuse_jax.stress.outcome import Outcome, table
 from camfuse_jax.stress.soak import soak
-from camfuse_jax.stress.targets import Target
+from camfuse_jax.stress.targets import TARGETS, Target
 
 
 def _good(outcomes):
@@ -26,7 +31,18 @@ def test_corruption():
 
 
 def test_fuzz():
-    _good(fuzz(count=200, seed=1))
+    # Orbax leaves tasks behind when it meets a forged checkpoint, which pytest takes for an error: see below.
+    _good(fuzz(count=200, seed=1, targets=tuple(name for name in TARGETS if not name.startswith("forged"))))
+
+
+@pytest.mark.slow
+def test_fuzz_as_a_command():
+    command = [sys.executable, "-m", "camfuse_jax.stress", "--what", "fuzz", "--count", "200"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(camfuse_jax.__file__).parents[1])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "| malformed forged checkpoints | 50 | 0 |" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
