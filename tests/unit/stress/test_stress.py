@@ -93,7 +93,7 @@ def test_a_fuzz_that_finds_something_says_so(monkeypatch):
     assert "without naming the file" in _trial(nameless, monkeypatch).failures[0]
     assert "hangs" in _trial(busy, monkeypatch, _WALL=0.05).failures[0]
     hoard = []
-    grown = _trial(lambda content: hoard.append(bytearray(b"x" * 2**23)), monkeypatch, MEBIBYTES=20)
+    grown = _trial(lambda content: hoard.append(bytearray(b"x" * 2**23)), monkeypatch, MEBIBYTES=20, _WALL=60)
     assert "memory grew" in grown.failures[-1]
 
 
