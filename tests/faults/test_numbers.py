@@ -48,6 +48,7 @@ def test_run_twice_is_run_once(noise):
     np.testing.assert_array_equal(np.asarray(fuse(small_params(), *noise)), np.asarray(fuse(small_params(), *noise)))
 
 
+@pytest.mark.slow
 def test_compiled_is_not_compiled(noise):
     with jax.disable_jit():
         plain = np.asarray(fuse_unit(small_params(), *noise))
