@@ -133,8 +133,9 @@ def test_json_that_is_nested_without_end(capsys, tmp_path, prepared):
     code, err = _main(capsys, "--stage", "data", "--dataset", tmp_path / "mine", "--workdir", tmp_path / "w")
     assert code == 3
     assert "splits.json cannot be read as JSON" in err
-    with pytest.raises(UsageError, match="Config is not readable as JSON"):
-        from_json(Config, '{"net":' * 100_000)
+    for text in ('{"net":' * 100_000, '{"seed": ' + "9" * 5000 + "}"):
+        with pytest.raises(UsageError, match="Config is not readable as JSON"):
+            from_json(Config, text)
 
 
 def test_images_too_small_for_a_metric_are_still_evaluated(capsys, tmp_path):
