@@ -93,7 +93,7 @@ def weights(workdir: pathlib.Path) -> bytes:
     return (workdir / f"cls-{DATASET}" / "params.safetensors").read_bytes()
 
 
-def finish(process: ForkServerProcess, *, seconds: float = 120.0) -> int:
+def finish(process: ForkServerProcess, *, seconds: float = 600.0) -> int:
     """Waits for a process and returns its exit code, negative for a signal.
 
     Raises:
