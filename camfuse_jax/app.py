@@ -11,8 +11,10 @@ import tyro
 
 from camfuse_jax import runtime
 from camfuse_jax.config import Config, Rule
-from camfuse_jax.errors import CamfuseError, UsageError
+from camfuse_jax.errors import CamfuseError, StoppedError, UsageError
 from camfuse_jax.presets import PRESETS
+from camfuse_jax.safety import signals
+from camfuse_jax.safety.system import as_resource_error
 
 Stage = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "report", "all"]
 INTERRUPTED = 130
@@ -93,16 +95,20 @@ def parse(argv: Sequence[str]) -> Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     try:
-        options = parse(sys.argv[1:] if argv is None else argv)
-        runtime.configure()
-        for stage in ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,):
-            _STAGES[stage](options)
+        with signals.handled(), as_resource_error():
+            options = parse(sys.argv[1:] if argv is None else argv)
+            runtime.configure()
+            for stage in ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,):
+                _STAGES[stage](options)
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except CamfuseError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return INTERRUPTED
+        return stop.exit_code if isinstance(stop, signals.Stop) else INTERRUPTED
     return 0
 
 

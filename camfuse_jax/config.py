@@ -240,7 +240,7 @@ def from_json(cls: type[_T], text: str) -> _T:
     """
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{cls.__name__} is not readable as JSON: {error}.") from error
     return _build(cls, values, cls.__name__)
 

@@ -54,3 +54,17 @@ class NonFiniteLossError(CamfuseError):
     """Training met a loss that is not a number; names the step and the last good checkpoint."""
 
     exit_code = 1
+
+
+class StoppedError(CamfuseError):
+    """A signal ended the run in an orderly way.
+
+    Args:
+        signum: Number of the signal; the exit code is 128 more, as shells have it.
+        what: What was kept.
+        remedy: How to go on.
+    """
+
+    def __init__(self, signum: int, what: str, remedy: str = ""):
+        super().__init__(what, remedy)
+        self.exit_code = 128 + signum

@@ -166,7 +166,7 @@ def load_splits(root: Path, names: Iterable[str]) -> dict[str, list[str]]:
         return {"all": ordered, "train": [name for name in ordered if name not in set(test)], "test": test}
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}.", "Correct or remove it.") from error
     if not isinstance(splits, dict) or not all(_is_names(value) for value in splits.values()):
         raise InputError(f"{path} is not an object of lists of names.", 'Write it as {"train": ["a"], "test": ["b"]}.')

@@ -17,6 +17,7 @@ from camfuse_jax.data import scene_street, scene_things
 from camfuse_jax.data.scene_canvas import SKY_DEPTH, Canvas
 from camfuse_jax.errors import InputError, ResourceError
 from camfuse_jax.images import write_gray
+from camfuse_jax.safety.files import write_atomically
 
 MIN_SIDE = 16
 _SUPERSAMPLING = 2
@@ -80,7 +81,7 @@ def write_synthetic_dataset(
     test = names[4::5] or names[-1:]
     splits = {"all": names, "train": [name for name in names if name not in test], "test": test}
     try:
-        (root / "splits.json").write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
+        write_atomically(root / "splits.json", json.dumps(splits, indent=1) + "\n")
     except OSError as error:
         raise ResourceError(f"Cannot write {root / 'splits.json'}: {error.strerror}.", "Check the folder.") from error
 

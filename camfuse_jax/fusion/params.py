@@ -21,8 +21,14 @@ from camfuse_jax.config import FusionConfig, NetConfig, Rule, from_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.fusion.balance import rebalance
 from camfuse_jax.nets.build import abstract_params
+from camfuse_jax.safety.files import write_atomically
+from camfuse_jax.safety.mismatch import mismatch
+from camfuse_jax.safety.seal import seal
 
 SHIPPED = ("tno", "roadscene")
+_UNREADABLE = (ValueError, TypeError, RecursionError, UsageError)
+_ENTRY, _SEAL = "camfuse_jax", "sha256"
+_DESCRIBED = {"net": NetConfig, "fusion": FusionConfig}
 _PARTS = ("encoder", "decoder", "classifier")
 
 
@@ -74,12 +80,12 @@ def save_params(path: str | pathlib.Path, params: Params) -> None:
     path = pathlib.Path(path)
     tree = {part: getattr(params, part) for part in _PARTS}
     arrays = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
-    header = {name: json.dumps(dataclasses.asdict(getattr(params, name))) for name in ("net", "fusion")}
-    temporary = path.with_name(path.name + ".tmp")
+    described = {name: dataclasses.asdict(getattr(params, name)) for name in _DESCRIBED}
+    # One entry: safetensors writes several in another order each time.
+    header = {_ENTRY: json.dumps({**described, _SEAL: seal(arrays, json.dumps(described))})}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(safetensors.numpy.save(arrays, header))
-        temporary.replace(path)
+        write_atomically(path, safetensors.numpy.save(arrays, header))
     except OSError as error:
         raise ResourceError(f"The weights cannot be written to {path}: {error}.") from error
 
@@ -123,11 +129,14 @@ def _parse(content: bytes, *, where: str) -> Params:
     try:
         arrays = safetensors.numpy.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        net = from_json(NetConfig, header["__metadata__"]["net"])
-        rule = from_json(FusionConfig, header["__metadata__"]["fusion"])
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, UsageError) as error:
+        described = json.loads(header["__metadata__"][_ENTRY])
+        sealed = described.pop(_SEAL)
+        net, rule = (from_json(kind, json.dumps(described[name])) for name, kind in _DESCRIBED.items())
+    except (safetensors.SafetensorError, LookupError, AttributeError, *_UNREADABLE) as error:
         raise CheckpointError(f"{where} is not a weights file of camfuse_jax: {error}.") from error
     _check(arrays, net, where=where)
+    if sealed != seal(arrays, json.dumps(described)):
+        raise CheckpointError(f"{where} is damaged: the weights do not give the sha256 they were written with.")
     tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
     return Params(**{part: tree[part] for part in _PARTS}, net=net, fusion=rule)
 
@@ -135,15 +144,8 @@ def _parse(content: bytes, *, where: str) -> Params:
 def _check(arrays: Mapping[str, np.ndarray], net: NetConfig, *, where: str) -> None:
     """Compares arrays with those of the network they claim to be."""
     wanted = flax.traverse_util.flatten_dict(abstract_params(net), sep="/")
-    both = sorted(wanted.keys() & arrays.keys())
-    lists = {
-        "missing": sorted(wanted.keys() - arrays.keys()),
-        "unexpected": sorted(arrays.keys() - wanted.keys()),
-        "shape": [name for name in both if wanted[name].shape != arrays[name].shape],
-        "type": [name for name in both if wanted[name].dtype != arrays[name].dtype],
-    }
-    if any(lists.values()):
-        told = "; ".join(f"{kind}: {', '.join(names) or 'none'}" for kind, names in lists.items())
+    told = mismatch(wanted, arrays)
+    if told:
         raise CheckpointError(f"{where} does not fit the network it names ({told}).")
-    if not all(np.isfinite(arrays[name]).all() for name in both):
+    if not all(np.isfinite(array).all() for array in arrays.values()):
         raise CheckpointError(f"{where} holds values that are not finite.")

@@ -12,10 +12,10 @@ from camfuse_jax.data.examples import PhotoExample
 from camfuse_jax.data.loader import Loader
 from camfuse_jax.data.sources import ConcatSource, PairSource, Source
 from camfuse_jax.data.windows import take_window, windows
+from camfuse_jax.errors import CheckpointError
 from camfuse_jax.nets import init_autoencoder, make_decoder, make_encoder
 from camfuse_jax.stages.places import Places
-from camfuse_jax.training import StageCheckpoints, Task, fit
-from camfuse_jax.training.checkpoint import saved_config
+from camfuse_jax.training import StageCheckpoints, Task, fit, saved_config
 from camfuse_jax.training.optimizer import make_optimizer
 from camfuse_jax.training.parallel import LossFn, TrainState
 
@@ -108,7 +108,7 @@ def train_autoencoder(config: Config, places: Places) -> TrainState:
         The final state; `params` has `encoder` and `decoder`.
     """
     checkpoints = StageCheckpoints(places.ae_folder, stage_config(config, places))
-    with _loader(config, places) as loader:
+    with checkpoints, _loader(config, places) as loader:
         steps = config.ae.epochs * (config.ae.steps_per_epoch or loader.batches_per_epoch)
         task = Task(
             "ae",
@@ -117,23 +117,25 @@ def train_autoencoder(config: Config, places: Places) -> TrainState:
             make_loss(config),
             make_optimizer(config.ae, total_steps=steps),
         )
-        state = fit(task, loader, config=config.ae, total_steps=steps, checkpoints=checkpoints)
-    checkpoints.close()
-    return state
+        return fit(task, loader, config=config.ae, total_steps=steps, checkpoints=checkpoints)
 
 
 def load_autoencoder(config: Config, places: Places) -> dict[str, Any]:
     """Reads the trained auto-encoder of a workdir: `{"encoder", "decoder"}`.
 
     Raises:
-        CheckpointError: If there is none, or it was trained with another network.
+        CheckpointError: If there is none, it is not trained to its end, or it was trained with another network.
     """
-    saved_config(places.ae_folder)
-    checkpoints = StageCheckpoints(places.ae_folder, stage_config(config, places))
-    params = init_autoencoder(config.net, seed=config.seed)
-    like = TrainState(jnp.int32(0), params, make_optimizer(config.ae, total_steps=2).init(params))
-    state = checkpoints.restore(like)
-    checkpoints.close()
+    saved_config.read(places.ae_folder)
+    with StageCheckpoints(places.ae_folder, stage_config(config, places), writable=False) as checkpoints:
+        params = init_autoencoder(config.net, seed=config.seed)
+        like = TrainState(jnp.int32(0), params, make_optimizer(config.ae, total_steps=2).init(params))
+        state = checkpoints.restore(like)
+        if not checkpoints.finished:
+            raise CheckpointError(
+                f"The auto-encoder in {places.ae_folder} is trained to step {checkpoints.latest} only.",
+                "Finish it with --stage ae first.",
+            )
     return state.params
 
 

@@ -127,7 +127,7 @@ def train_classifier(config: Config, places: Places) -> Params:
     checkpoints = StageCheckpoints(places.cls_folder, stage_config(config, places))
     source = PairWindows(places.pairs("train"), size=config.cls.crop, stride=config.cls.stride)
     example = PairExample(augment=config.cls.augment)
-    with Loader(source, example, batch_size=config.cls.batch_size // 2, seed=config.seed) as loader:
+    with checkpoints, Loader(source, example, batch_size=config.cls.batch_size // 2, seed=config.seed) as loader:
         steps_per_epoch = config.cls.steps_per_epoch or loader.batches_per_epoch
         steps = config.cls.epochs * steps_per_epoch
         task = Task(
@@ -138,7 +138,6 @@ def train_classifier(config: Config, places: Places) -> Params:
             make_optimizer(config.cls, total_steps=steps),
         )
         state = fit(task, FlatLoader(loader), config=config.cls, total_steps=steps, checkpoints=checkpoints)
-    checkpoints.close()
     classifier = rescale_head(state.params, rms=config.cls.weight_rms) if config.cls.weight_rms else state.params
     params = Params(autoencoder["encoder"], autoencoder["decoder"], classifier, net=config.net, fusion=config.fusion)
     save_params(places.trained, params)

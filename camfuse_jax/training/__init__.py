@@ -1,8 +1,9 @@
 """Training of both stages: optimiser, parallel step, checkpoints, progress and the loop."""
 
+from camfuse_jax.training import saved_config
 from camfuse_jax.training.checkpoint import StageCheckpoints
 from camfuse_jax.training.loop import Task, fit
 from camfuse_jax.training.parallel import TrainState
 from camfuse_jax.training.progress import Progress
 
-__all__ = ["Progress", "StageCheckpoints", "Task", "TrainState", "fit"]
+__all__ = ["Progress", "StageCheckpoints", "Task", "TrainState", "fit", "saved_config"]

@@ -1,7 +1,18 @@
-"""Checkpoints of one stage: orbax steps in a folder of their own, beside the config they were made with."""
+"""Checkpoints of one stage: orbax steps with a manifest each, beside the config they were made with.
 
+A step is written in `.saving-N`, gets its manifest there, and is renamed to `N`; an old step is renamed before its
+files go. So a folder named by a number is a whole step, unless something damaged it, and then its manifest tells.
+"""
+
+import contextlib
 import json
+import logging
+import os
 import pathlib
+import re
+import shutil
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,57 +20,108 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from camfuse_jax.errors import CheckpointError, ResourceError
+from camfuse_jax.safety.files import flush_folder
+from camfuse_jax.safety.locks import locked
+from camfuse_jax.safety.mismatch import mismatch
+from camfuse_jax.training import manifest, saved_config
 
-_CONFIG = "config.json"
 _KEEP = 2
+_SAVING, _REMOVING = ".saving-", ".removing-"
 
 
 class StageCheckpoints:
-    """Reads and writes a stage's training state.
+    """Reads and writes a stage's training state; holds the folder's lock until it is closed.
 
     Args:
         folder: The stage's folder inside the workdir, such as `runs/x/ae`.
         config: What the weights depend on, as a JSON object; a folder made with another one is refused.
+        writable: Whether steps will be saved. If not, nothing in the folder is changed, and others may read it too.
 
     Raises:
-        CheckpointError: If the folder holds another config's checkpoints.
-        ResourceError: If the folder cannot be written.
+        CheckpointError: If the folder holds another config's checkpoints, or only damaged ones.
+        ResourceError: If the folder cannot be used, or another process uses it.
     """
 
-    def __init__(self, folder: pathlib.Path, config: dict[str, Any]):
+    def __init__(self, folder: pathlib.Path, config: dict[str, Any], *, writable: bool = True):
         self.folder = folder
+        self._config = manifest.digest(json.loads(json.dumps(config)))
+        self._lock = contextlib.ExitStack()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._checkpointer = ocp.training.Checkpointer(
-                folder.resolve(),
-                preservation_policy=ocp.training.preservation_policies.LatestN(_KEEP),
-                cleanup_tmp_directories=True,
-            )
+            if writable:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(locked(folder, shared=not writable))
+            if writable:
+                _tidy(folder)
             # Before anything is saved a first attempt's settings bind nobody.
-            if self.latest is None:
-                _write(folder / _CONFIG, config)
-            else:
-                _agree(folder / _CONFIG, config)
+            if _steps(folder):
+                saved_config.agree(folder, config)
+            elif writable:
+                saved_config.write(folder, config)
+            self._latest = self._newest_good()
         except OSError as error:
-            raise ResourceError(f"The checkpoint folder {folder} cannot be used: {error}.") from error
+            self.close()
+            raise ResourceError(f"The checkpoint folder {folder} cannot be used: {_reason(error)}.") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "StageCheckpoints":
+        """Returns the checkpoints themselves."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Gives the folder back."""
+        self.close()
 
     @property
     def latest(self) -> int | None:
-        """Number of the newest complete step, or None."""
-        newest = self._checkpointer.latest
-        return None if newest is None else int(newest.step)
+        """Number of the newest step whose files are as they were written, or None."""
+        return self._latest
 
-    def save(self, step: int, state: Any) -> None:
-        """Writes a state and returns when it is on disk; a step that is already there is left as it is."""
-        if self.latest == step:
+    @property
+    def finished(self) -> bool:
+        """Whether the newest good step is the stage's last."""
+        return self._latest is not None and manifest.read(self.folder / str(self._latest)).last
+
+    def save(self, step: int, state: Any, *, last: bool = False) -> None:
+        """Writes a state and returns when it is on disk; a good step that is already there is left as it is.
+
+        Steps from this one on were found damaged, or training would have gone on from them: they are replaced.
+
+        Args:
+            step: Steps taken.
+            state: Pytree of arrays.
+            last: Whether the stage ends with this step.
+
+        Raises:
+            ResourceError: If it cannot be written; earlier steps are as they were.
+        """
+        if self._latest == step:
             return
+        saving = self.folder / f"{_SAVING}{step}"
         try:
-            self._checkpointer.save(step, _by_name(state), force=True)
-        except OSError as error:
-            raise ResourceError(f"Step {step} could not be saved in {self.folder}: {error}.") from error
+            with _quiet_orbax():
+                ocp.save(saving.resolve(), _by_name(state))
+            manifest.write(saving, step=step, last=last, config=self._config)
+            for damaged in [number for number in _steps(self.folder) if number >= step]:
+                self._remove(damaged)
+            saving.rename(self.folder / str(step))
+            flush_folder(self.folder)
+            self._latest = step
+            for old in _steps(self.folder)[:-_KEEP]:
+                self._remove(old)
+        except (OSError, ValueError) as error:
+            with contextlib.suppress(OSError):
+                _tidy(self.folder)
+            if isinstance(error, ValueError) and _os_error(error) is None:
+                raise
+            raise ResourceError(
+                f"Step {step} could not be saved in {self.folder}: {_reason(error)}.",
+                f"Earlier steps are whole: {self._latest}." if self._latest is not None else "",
+            ) from error
 
     def restore(self, like: Any) -> Any:
-        """Reads the newest step.
+        """Reads the newest good step.
 
         Args:
             like: A state of the expected structure, shapes and types.
@@ -68,23 +130,18 @@ class StageCheckpoints:
             CheckpointError: If there is none, it cannot be read, or it does not fit; with what is missing,
                 unexpected, of another shape or of another type.
         """
-        if self.latest is None:
+        if self._latest is None:
             raise CheckpointError(f"There is no checkpoint in {self.folder}.", "Run this stage first.")
-        where = f"Step {self.latest} in {self.folder}"
+        where = f"Step {self._latest} in {self.folder}"
         try:
-            found = {name: np.asarray(array) for name, array in self._checkpointer.load(self.latest).items()}
-        except (ValueError, KeyError, OSError) as error:
-            raise CheckpointError(f"{where} cannot be read: {error}", "Use another --workdir.") from error
+            with _quiet_orbax():
+                loaded = ocp.load((self.folder / str(self._latest)).resolve())
+            found = {name: np.asarray(array) for name, array in loaded.items()}
+        except Exception as error:  # its files are as they were written, so it was written by something else
+            raise CheckpointError(f"{where} cannot be read: {_reason(error)}.", "Use another --workdir.") from error
         wanted = _by_name(like)
-        both = sorted(wanted.keys() & found.keys())
-        lists = {
-            "missing": sorted(wanted.keys() - found.keys()),
-            "unexpected": sorted(found.keys() - wanted.keys()),
-            "shape": [name for name in both if wanted[name].shape != found[name].shape],
-            "type": [name for name in both if wanted[name].dtype != found[name].dtype],
-        }
-        if any(lists.values()):
-            told = "; ".join(f"{kind}: {', '.join(names) or 'none'}" for kind, names in lists.items())
+        told = mismatch(wanted, found)
+        if told:
             raise CheckpointError(
                 f"{where} does not fit this network ({told}).",
                 "Use the config it was trained with, or another workdir.",
@@ -92,27 +149,50 @@ class StageCheckpoints:
         return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
 
     def close(self) -> None:
-        """Waits for writes and frees the files."""
-        self._checkpointer.close()
+        """Gives the folder back."""
+        self._lock.close()
+
+    def _newest_good(self) -> int | None:
+        """Checks steps from the newest back; those that are damaged are named."""
+        damaged = []
+        for step in reversed(_steps(self.folder)):
+            problem = manifest.problem(self.folder / str(step), step=step, config=self._config)
+            if not problem:
+                for told in damaged:
+                    print(f"{self.folder}: {told}; going back to step {step}", file=sys.stderr)
+                return step
+            damaged.append(f"step {step} is damaged ({problem})")
+        if damaged:
+            raise CheckpointError(f"{self.folder} has no checkpoint left: {', '.join(damaged)}.", "Train it anew.")
+        return None
+
+    def _remove(self, step: int) -> None:
+        gone = self.folder / f"{_REMOVING}{step}"
+        _discard(gone)
+        (self.folder / str(step)).rename(gone)
+        _discard(gone)
 
 
-def saved_config(folder: pathlib.Path) -> dict[str, Any]:
-    """Reads the config a stage's folder was made with.
-
-    Raises:
-        CheckpointError: If there is none.
-    """
-    path = folder / _CONFIG
-    if not path.is_file():
-        raise CheckpointError(f"{folder} holds no trained stage ({_CONFIG} is missing).", "Train it first.")
-    return _read(path)
+def _steps(folder: pathlib.Path) -> list[int]:
+    """Numbers of the steps in a folder, ascending, good or not."""
+    # Exactly what `save` names them: 007 is not ours, nor are digits of other scripts.
+    return sorted(int(p.name) for p in folder.iterdir() if re.fullmatch(r"0|[1-9][0-9]{0,17}", p.name))
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (ValueError, FileNotFoundError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}.", "Use another --workdir.") from error
+def _tidy(folder: pathlib.Path) -> None:
+    """Removes what a killed process left half written or half removed."""
+    for path in folder.iterdir():
+        if path.name.startswith((_SAVING, _REMOVING)):
+            _discard(path)
+        elif path.name.endswith(".part"):
+            path.unlink()
+
+
+def _discard(path: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _by_name(state: Any) -> dict[str, np.ndarray]:
@@ -121,29 +201,30 @@ def _by_name(state: Any) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in leaves}
 
 
-def _write(path: pathlib.Path, config: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(config, indent=2))
-    temporary.replace(path)
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for an array's error that orbax leaves in a task nobody asks, while it raises another array's."""
+    return not (record.exc_info and "tensorstore_spec" in str(record.exc_info[1]))
 
 
-def _agree(path: pathlib.Path, config: dict[str, Any]) -> None:
-    """Compares a config with the one the folder's checkpoints were made with."""
-    config, saved = json.loads(json.dumps(config)), _read(path)
-    if saved != config:
-        ours, theirs = _flat(config), _flat(saved)
-        names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-        listed = "; ".join(f"{name}: saved {theirs.get(name)}, now {ours.get(name)}" for name in names)
-        raise CheckpointError(
-            f"{path.parent} was trained with another config ({listed}).",
-            "Use another --workdir, or the saved settings.",
-        )
+@contextlib.contextmanager
+def _quiet_orbax() -> Iterator[None]:
+    """Keeps orbax from logging a page of tracebacks of an error that it raises as well."""
+    logging.getLogger("asyncio").addFilter(_is_news)  # for good: those tasks are collected later; once is enough
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat |= _flat(value, f"{prefix}.{name}" if prefix else name)
-    return flat
+def _os_error(error: Exception) -> str | None:
+    """What the system said, where orbax tells it as text only."""
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(code[1])) if code else None
+
+
+def _reason(error: Exception) -> str:
+    told = getattr(error, "strerror", None) or _os_error(error)
+    return told or (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,5 +1,6 @@
 """The training loop both stages share: restore, step, report, save."""
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -12,7 +13,8 @@ import optax
 
 from camfuse_jax.config import TrainConfig
 from camfuse_jax.data.loader import Loader
-from camfuse_jax.errors import NonFiniteLossError
+from camfuse_jax.errors import NonFiniteLossError, StoppedError
+from camfuse_jax.safety import signals
 from camfuse_jax.training import parallel
 from camfuse_jax.training.checkpoint import StageCheckpoints
 from camfuse_jax.training.progress import Progress
@@ -61,6 +63,7 @@ def fit(
 
     Raises:
         NonFiniteLossError: If a loss is not finite.
+        StoppedError: If a signal came; the steps taken until then are saved.
     """
     devices = devices or jax.local_device_count()
     state = parallel.TrainState(jnp.int32(0), task.params, task.tx.init(task.params))
@@ -79,22 +82,27 @@ def fit(
         batch_size=config.batch_size,
         metrics_file=checkpoints.folder / "metrics.jsonl",
     )
-    replicated, recent = parallel.replicate(state, devices=devices), []
-    try:
+    replicated = parallel.replicate(state, devices=devices)
+    recent: list[dict[str, jax.Array]] = []
+    with contextlib.closing(progress), signals.deferred() as stopped:
         for step in range(first + 1, total_steps + 1):
             batch = parallel.shard(next(loader), devices=devices)
             replicated, metrics = step_fn(replicated, task.frozen, batch)
+            # Else the host would run many steps ahead, and what a signal wants saved would be that far away.
+            jax.block_until_ready(recent[-1:])
             recent.append(metrics)
-            saving = step % config.checkpoint_every == 0 or step == total_steps
+            signal = stopped()
+            saving = step % config.checkpoint_every == 0 or step == total_steps or signal is not None
             if saving or step % config.log_every == 0:
                 progress.report(step, _means(recent, last_step=step, checkpoints=checkpoints))
                 recent = []
             if saving:
                 state = parallel.unreplicate(replicated)
                 _check_finite(state.params, step=step, checkpoints=checkpoints)
-                checkpoints.save(step, state)
-    finally:
-        progress.close()
+                checkpoints.save(step, state, last=step == total_steps)
+            if signal is not None:
+                told = f"{task.title}: stopped and saved after step {step}."
+                raise StoppedError(signal, told, "The same command goes on from there.")
     return parallel.unreplicate(replicated)
 
 

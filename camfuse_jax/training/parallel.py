@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from camfuse_jax.errors import UsageError
@@ -112,4 +113,5 @@ def replicate(state: TrainState, *, devices: int) -> TrainState:
 
 def unreplicate(state: TrainState) -> TrainState:
     """Takes the first device's copy, as NumPy arrays."""
-    return jax.device_get(jax.tree.map(lambda x: x[0], state))
+    # The first device's piece, indexed by NumPy: `x[0]` would compile a program per shape, which takes seconds.
+    return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], state)

@@ -1,6 +1,7 @@
 """How training tells how it goes: a bar on a terminal, a line now and then elsewhere, `metrics.jsonl` always."""
 
 import json
+import math
 import pathlib
 import sys
 import time
@@ -8,6 +9,9 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from tqdm import tqdm
+
+from camfuse_jax.errors import ResourceError
+from camfuse_jax.safety.files import write_atomically
 
 _SECONDS_BETWEEN_LINES = 30.0
 
@@ -37,7 +41,10 @@ class Progress:
         self._title, self._total, self._batch_size = title, total_steps, batch_size
         self._stream = stream or sys.stderr
         self._file = metrics_file
-        keep_until(metrics_file, first_step)
+        try:
+            keep_until(metrics_file, first_step)
+        except OSError as error:
+            raise _unusable(metrics_file, error) from error
         self._bar = None
         if self._stream.isatty():
             self._bar = tqdm(total=total_steps, initial=first_step, desc=title, unit="step", file=self._stream)
@@ -49,8 +56,11 @@ class Progress:
         now = time.monotonic()
         speed = (step - self._last_step) * self._batch_size / max(now - self._last_report, 1e-9)
         line = {"step": step, **{k: float(v) for k, v in metrics.items()}, "images_per_second": round(speed, 2)}
-        with self._file.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._file.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise _unusable(self._file, error) from error
         if self._bar is not None:
             self._bar.update(step - self._last_step)
             self._bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items()} | {"images/s": f"{speed:.0f}"})
@@ -71,15 +81,26 @@ class Progress:
 
 
 def keep_until(metrics_file: pathlib.Path, step: int) -> None:
-    """Drops the lines after `step`, which a resumed run writes again, and a last line cut short by a kill."""
+    """Drops the lines after `step`, which a resumed run writes again, and those that are cut short or damaged."""
     if not metrics_file.exists():
         return
-    lines = metrics_file.read_text().splitlines()
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-    if kept != lines:
-        temporary = metrics_file.with_suffix(".tmp")
-        temporary.write_text("".join(line + "\n" for line in kept))
-        temporary.replace(metrics_file)
+    text = metrics_file.read_text(encoding="utf-8", errors="replace")
+    kept = "".join(line + "\n" for line in text.split("\n") if _step_of(line) <= step)
+    if kept != text:
+        write_atomically(metrics_file, kept)
+
+
+def _step_of(line: str) -> float:
+    """The step a line reports, infinite for what is no report."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return math.inf
+    return step if isinstance(step, int) else math.inf
+
+
+def _unusable(path: pathlib.Path, error: OSError) -> ResourceError:
+    return ResourceError(f"{path} cannot be written: {error.strerror}.", "Check the folder's rights and free space.")
 
 
 def _clock(seconds: float) -> str:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from camfuse_jax.app import main
+from camfuse_jax.config import Config, from_json
 from camfuse_jax.data.synthetic import write_synthetic_dataset
+from camfuse_jax.errors import UsageError
 from camfuse_jax.images import write_gray
 
 NARROW = (
@@ -123,6 +125,17 @@ def test_a_split_that_names_an_absent_image(capsys, tmp_path, prepared):
     code, err = _main(capsys, "--stage", "data", "--dataset", tmp_path / "mine", "--workdir", tmp_path / "w")
     assert code == 3
     assert "ghost" in err
+
+
+def test_json_that_is_nested_without_end(capsys, tmp_path, prepared):
+    shutil.copytree(prepared / "synthetic", tmp_path / "mine")
+    (tmp_path / "mine" / "splits.json").write_text("[" * 100_000)
+    code, err = _main(capsys, "--stage", "data", "--dataset", tmp_path / "mine", "--workdir", tmp_path / "w")
+    assert code == 3
+    assert "splits.json cannot be read as JSON" in err
+    for text in ('{"net":' * 100_000, '{"seed": ' + "9" * 5000 + "}"):
+        with pytest.raises(UsageError, match="Config is not readable as JSON"):
+            from_json(Config, text)
 
 
 def test_images_too_small_for_a_metric_are_still_evaluated(capsys, tmp_path):

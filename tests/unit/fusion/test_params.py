@@ -15,7 +15,13 @@ from camfuse_jax import load_params, save_params
 from camfuse_jax.errors import CheckpointError, ResourceError
 
 KERNEL = "encoder/conv2/conv/kernel"
-HEADER = {"net": json.dumps(dataclasses.asdict(NET)), "fusion": json.dumps(dataclasses.asdict(EQ5))}
+
+
+def _header(net=dataclasses.asdict(NET), fusion=dataclasses.asdict(EQ5)):  # noqa: B008 - never changed
+    return {"camfuse_jax": json.dumps({"net": net, "fusion": fusion, "sha256": "of other weights"})}
+
+
+HEADER = _header()
 
 
 def _arrays():
@@ -113,7 +119,15 @@ def test_values_that_are_not_finite(write, value):
 
 @pytest.mark.parametrize(
     "metadata",
-    [None, {}, {"net": ""}, {"net": "null"}, {"net": "[1]"}, {"net": '{"depth": 3}'}, {"net": '{"margin": "4"}'}],
+    [
+        None,
+        {},
+        {"net": "{}"},
+        *({"camfuse_jax": text} for text in ("", "null", "[1]", "3", "{}", '{"sha256": "x", "net": {}}')),
+        _header(net={"depth": 3}),
+        _header(net={"margin": "4"}),
+        _header(fusion={"rule": "best"}),
+    ],
     ids=str,
 )
 def test_metadata_that_name_no_network(write, metadata):
@@ -140,7 +154,16 @@ def test_metadata_that_name_no_network(write, metadata):
     ids=str,
 )
 def test_metadata_that_name_another_or_an_impossible_network(write, change):
-    _told(write(_arrays(), {"net": json.dumps({**dataclasses.asdict(NET), **change})}))
+    _told(write(_arrays(), _header(net={**dataclasses.asdict(NET), **change})))
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "x"
+    save_params(path, small_params())
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    assert "sha256" in _told(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.999])

@@ -1,6 +1,8 @@
 """Checkpoints: exact, tied to their config, and honest about damage."""
 
 import os
+import resource
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,8 @@ import optax
 import pytest
 
 from camfuse_jax.errors import CheckpointError, ResourceError
-from camfuse_jax.training.checkpoint import StageCheckpoints, saved_config
+from camfuse_jax.training import saved_config
+from camfuse_jax.training.checkpoint import StageCheckpoints
 from camfuse_jax.training.parallel import TrainState
 
 CONFIG = {"stage": "ae", "ae": {"crop": 32, "learning_rate": 1e-3}, "net": {"widths": (4, 8)}}
@@ -85,7 +88,7 @@ def test_a_folder_without_checkpoints_takes_another_config(tmp_path):
     StageCheckpoints(tmp_path / "ae", CONFIG).close()
     other = {**CONFIG, "ae": {"crop": 64}}
     StageCheckpoints(tmp_path / "ae", other).close()
-    assert saved_config(tmp_path / "ae")["ae"] == {"crop": 64}
+    assert saved_config.read(tmp_path / "ae")["ae"] == {"crop": 64}
 
 
 @pytest.mark.parametrize(
@@ -108,25 +111,101 @@ def test_a_saved_state_with_more_in_it_is_refused(tmp_path):
     checkpoints.close()
 
 
-def test_damaged_files_are_a_checkpoint_error(saved):
-    largest = max((path for path in (saved / "4").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+def _damage(folder):
+    largest = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     content = bytearray(largest.read_bytes())
-    content[len(content) // 3 :] = b"\x00" * (len(content) - len(content) // 3)
+    content[len(content) // 3] ^= 1
     largest.write_bytes(content)
-    checkpoints = StageCheckpoints(saved, CONFIG)
-    with pytest.raises(CheckpointError):
-        checkpoints.restore(_state())
-    checkpoints.close()
+    return largest.relative_to(folder)
 
 
-def test_lost_files_are_a_checkpoint_error(saved):
-    for path in (saved / "4").rglob("*"):
-        if path.is_file() and path.name not in ("_CHECKPOINT_METADATA", "checkpoint_metadata"):
-            path.unlink()
-    checkpoints = StageCheckpoints(saved, CONFIG)
-    with pytest.raises(CheckpointError):
-        checkpoints.restore(_state())
-    checkpoints.close()
+def test_a_damaged_step_is_named_and_the_one_before_used(saved, capsys):
+    (saved / "4" / "state" / "_METADATA").write_bytes(b"")
+    with StageCheckpoints(saved, CONFIG) as checkpoints:
+        assert checkpoints.latest == 2
+        restored = checkpoints.restore(_state())
+    told = capsys.readouterr().err
+    assert "step 4 is damaged (state/_METADATA has 0 bytes instead of" in told
+    assert "going back to step 2" in told
+    np.testing.assert_array_equal(restored.params["conv"]["kernel"], _state(2, seed=2).params["conv"]["kernel"])
+
+
+def test_one_flipped_bit_is_found(saved, capsys):
+    name = _damage(saved / "4")
+    StageCheckpoints(saved, CONFIG).close()
+    assert (
+        f"step 4 is damaged ({'' if name.name == 'manifest.json' else 'the sha256 of '}{name} "
+        in capsys.readouterr().err
+    )
+
+
+def test_without_a_good_step_there_is_an_error_that_names_all(saved):
+    names = [str(_damage(saved / step)) for step in ("2", "4")]
+    with pytest.raises(CheckpointError) as caught:
+        StageCheckpoints(saved, CONFIG)
+    for text in ("no checkpoint left", "step 2 is damaged", "step 4 is damaged", *names):
+        assert text in str(caught.value)
+
+
+def test_a_damaged_step_is_replaced_by_a_good_one(saved):
+    _damage(saved / "4")
+    with StageCheckpoints(saved, CONFIG) as checkpoints:
+        checkpoints.save(3, _state(3, seed=3))
+        assert checkpoints.latest == 3
+    assert sorted(path.name for path in saved.iterdir() if path.is_dir()) == ["2", "3"]
+    with StageCheckpoints(saved, CONFIG) as checkpoints:
+        assert checkpoints.latest == 3
+
+
+def test_what_a_kill_left_is_no_step_and_is_cleared(saved):
+    (saved / "4").rename(saved / ".saving-6")
+    (saved / ".removing-1" / "state").mkdir(parents=True)
+    (saved / ".0123.part").write_text("x")
+    with StageCheckpoints(saved, CONFIG, writable=False) as checkpoints:
+        assert checkpoints.latest == 2
+    assert (saved / ".saving-6").is_dir()  # a reader changes nothing
+    StageCheckpoints(saved, CONFIG).close()
+    assert sorted(path.name for path in saved.iterdir()) == [".lock", "2", "config.json"]
+
+
+def test_a_stage_is_finished_by_its_last_step(tmp_path):
+    with StageCheckpoints(tmp_path / "ae", CONFIG) as checkpoints:
+        assert not checkpoints.finished
+        checkpoints.save(1, _state(1))
+        assert not checkpoints.finished
+        checkpoints.save(2, _state(2), last=True)
+        assert checkpoints.finished
+
+
+def test_a_folder_has_one_writer_or_many_readers(saved):
+    with StageCheckpoints(saved, CONFIG):
+        for writable in (True, False):
+            with pytest.raises(ResourceError, match=f"in use by process {os.getpid()} on"):
+                StageCheckpoints(saved, CONFIG, writable=writable)
+    reader = StageCheckpoints(saved, CONFIG, writable=False)
+    StageCheckpoints(saved, CONFIG, writable=False).close()
+    with reader, pytest.raises(ResourceError, match="in use"):
+        StageCheckpoints(saved, CONFIG)
+    StageCheckpoints(saved, CONFIG).close()
+
+
+def test_a_full_disk_leaves_earlier_steps_and_one_line(saved, capfd):
+    with StageCheckpoints(saved, CONFIG) as checkpoints:
+        large = {"x": np.random.default_rng(0).normal(size=200_000)}
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            with pytest.raises(
+                ResourceError, match=r"Step 6 could not be saved .*: File too large\. Earlier .* whole: 4"
+            ):
+                checkpoints.save(6, large)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, handler)
+        assert checkpoints.latest == 4
+    assert capfd.readouterr() == ("", "")
+    assert sorted(path.name for path in saved.iterdir() if path.is_dir()) == ["2", "4"]
 
 
 def test_a_damaged_config_is_a_checkpoint_error(saved):
@@ -134,12 +213,12 @@ def test_a_damaged_config_is_a_checkpoint_error(saved):
     with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
         StageCheckpoints(saved, CONFIG)
     with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
-        saved_config(saved)
+        saved_config.read(saved)
 
 
 def test_saved_config_of_an_untrained_stage(tmp_path):
     with pytest.raises(CheckpointError, match="holds no trained stage"):
-        saved_config(tmp_path / "ae")
+        saved_config.read(tmp_path / "ae")
 
 
 def test_a_folder_that_cannot_be(tmp_path):

@@ -1,0 +1,1 @@
+"""What keeps results whole: atomic files, locks, signals, and the comparison of saved arrays with expected ones."""

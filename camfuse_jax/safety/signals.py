@@ -1,0 +1,116 @@
+"""SIGTERM and Ctrl-C: the first ends a run in order and within seconds, the second at once.
+
+Python runs signal handlers in its main thread between two bytecodes, and that thread may sit in XLA's compiler for a
+minute. So a thread of its own hears of every signal (through the descriptor Python writes signal numbers to) and ends
+the process when the main thread does not come to it. That is always safe: every file is written whole or not at all.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+PATIENCE_SECONDS = 4.5
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_END = b"\0"
+
+
+class Stop(KeyboardInterrupt):
+    """Raised in the main thread by the first signal; no `except Exception` on the way stops it.
+
+    Args:
+        signum: Number of the signal.
+    """
+
+    def __init__(self, signum: int):
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class _State:
+    deferred = False  # whether training is at work, which looks for signals itself
+    received: int | None = None
+
+
+_state = _State()
+
+
+@contextlib.contextmanager
+def handled() -> Iterator[None]:
+    """Handles both signals inside the block; for the main thread of a program.
+
+    Inside `deferred` a first signal is only noted; elsewhere it raises `Stop`. If the block has not ended
+    `PATIENCE_SECONDS` later, or at a second signal, the process exits with 128 and the signal's number.
+    In any other thread than the main one nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    _state.deferred, _state.received = False, None
+    watcher = threading.Thread(target=_watch, args=(reading,), name="signals", daemon=True)
+    watcher.start()
+    former_descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    former = {number: signal.signal(number, _note) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(former_descriptor)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        os.write(writing, _END)
+        watcher.join()
+        os.close(reading)
+        os.close(writing)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[Callable[[], int | None]]:
+    """Inside the block a first signal is noted instead of raised.
+
+    Yields:
+        A function that returns the signal's number or None. A block that ends without having asked raises `Stop`.
+    """
+    _state.deferred = True
+    try:
+        yield lambda: _state.received
+    finally:
+        _state.deferred = False
+    if _state.received is not None:
+        raise Stop(_state.received)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    del frame
+    if _state.received is None:
+        _state.received = number
+        if not _state.deferred:
+            raise Stop(number)
+
+
+def _watch(reading: int) -> None:
+    """Ends the process where the main thread does not."""
+    first = None
+    while (byte := os.read(reading, 1)) != _END:
+        number = byte[0]
+        if number not in SIGNALS:
+            continue
+        if first is not None:
+            os._exit(128 + number)
+        first = number
+        timer = threading.Timer(PATIENCE_SECONDS, _give_up, args=(number,))
+        timer.daemon = True
+        timer.start()
+    if first is not None:
+        timer.cancel()
+
+
+def _give_up(number: int) -> None:
+    told = "stopped before the work in hand was done; the same command goes on from the last checkpoint\n"
+    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, told.encode())
+    os._exit(128 + number)

@@ -1,0 +1,95 @@
+"""Signals in a process of its own: the first in order and in time, the second at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import camfuse_jax
+from camfuse_jax.safety import signals
+
+PROGRAM = """
+import sys, time
+from camfuse_jax.safety import signals
+try:
+    with signals.handled():
+        if sys.argv[1] == "deferred":
+            with signals.deferred() as stopped:
+                print("ready", flush=True)
+                while not stopped():
+                    time.sleep(0.01)
+                print("noted", stopped(), flush=True)
+                time.sleep(float(sys.argv[2]))
+        else:
+            print("ready", flush=True)
+            time.sleep(60)
+except signals.Stop as stop:
+    print("stopped", flush=True)
+    sys.exit(stop.exit_code)
+"""
+
+
+def _start(*arguments):
+    environment = {**os.environ, "PYTHONPATH": str(Path(camfuse_jax.__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_first_signal_stops_plain_work(number, code):
+    process = _start("plain")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (code, "stopped\n", "")
+
+
+def test_a_first_signal_is_noted_where_work_looks_for_it_and_a_second_ends_at_once():
+    process = _start("deferred", "30")
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == f"noted {signal.SIGTERM}\n"
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert time.monotonic() - started < 1
+
+
+def test_noted_work_that_ends_in_time_ends_in_order():
+    process = _start("deferred", "0.1")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert out.splitlines()[-1] == "stopped"
+
+
+def test_work_that_does_not_end_is_ended_within_five_seconds():
+    process = _start("deferred", "30")
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert signals.PATIENCE_SECONDS - 0.5 < time.monotonic() - started < 5.5
+    assert "goes on from the last checkpoint" in err
+
+
+def test_handlers_are_put_back():
+    before = [signal.getsignal(number) for number in signals.SIGNALS]
+    with signals.handled():
+        assert [signal.getsignal(number) for number in signals.SIGNALS] != before
+    assert [signal.getsignal(number) for number in signals.SIGNALS] == before
+
+
+def test_without_a_program_around_it_training_sees_no_signal():
+    with signals.deferred() as stopped:
+        assert stopped() is None

@@ -1,0 +1,106 @@
+"""Short forms of the stress command; the long ones' figures are in docs/reliability.md."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import camfuse_jax
+from camfuse_jax.errors import InputError
+from camfuse_jax.stress import __main__ as command
+from camfuse_jax.stress import fuzz as fuzz_module
+from camfuse_jax.stress.corruption import corruption
+from camfuse_jax.stress.fuzz import fuzz
+from camfuse_jax.stress.kills import kills
+from camfuse_jax.stress.mutate import mutate
+from camfuse_jax.stress.outcome import Outcome, table
+from camfuse_jax.stress.soak import soak
+from camfuse_jax.stress.targets import TARGETS, Target
+
+
+def _good(outcomes):
+    assert all(outcome.tried for outcome in outcomes)
+    assert [failure for outcome in outcomes for failure in outcome.failures] == []
+
+
+def test_corruption():
+    _good(corruption(flips=2, seed=1))
+
+
+def test_fuzz():
+    # Orbax leaves tasks behind when it meets a forged checkpoint, which pytest takes for an error: see below.
+    _good(fuzz(count=200, seed=1, targets=tuple(name for name in TARGETS if not name.startswith("forged"))))
+
+
+@pytest.mark.slow
+def test_fuzz_as_a_command():
+    command = [sys.executable, "-m", "camfuse_jax.stress", "--what", "fuzz", "--count", "200"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(camfuse_jax.__file__).parents[1])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "| malformed forged checkpoints | 50 | 0 |" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_soak():
+    _good(soak(count=300, seed=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["sizes --count 4", "numbers --count 32"])
+def test_command(capsys, what):
+    assert command.main(["--what", *what.split()]) == 0
+    assert "| 0 |" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_kills():
+    outcomes = kills(count=12, inside=8, seed=1)
+    _good(outcomes)
+    assert outcomes[1].notes["left a half-written step"] > 0
+
+
+def test_mutations_depend_on_the_seed_alone():
+    content, others = bytes(range(200)), [b"abc", b"0" * 50]
+    first, again, other = ([mutate(content, others, random.Random(s + i)) for i in range(50)] for s in (0, 0, 99))
+    assert first == again != other
+    assert sum(m != content for m in first) > 40
+
+
+def _trial(use, monkeypatch, **settings):
+    for name, value in settings.items():
+        monkeypatch.setattr(fuzz_module, name, value)
+    monkeypatch.setitem(fuzz_module.TARGETS, "toy", lambda folder: Target([b"a seed"], use, "toy.bin"))
+    return fuzz(count=8, seed=0, targets=("toy",))[0]
+
+
+def test_a_fuzz_that_finds_something_says_so(monkeypatch):
+    def crash(content):
+        raise KeyError("shape")
+
+    def nameless(content):
+        raise InputError("Something is wrong.")
+
+    def busy(content):
+        while True:
+            pass
+
+    assert "KeyError" in _trial(crash, monkeypatch).failures[0]
+    assert "without naming the file" in _trial(nameless, monkeypatch).failures[0]
+    assert "hangs" in _trial(busy, monkeypatch, _WALL=0.05).failures[0]
+    hoard = []
+    grown = _trial(lambda content: hoard.append(bytearray(b"x" * 2**23)), monkeypatch, MEBIBYTES=20, _WALL=60)
+    assert "memory grew" in grown.failures[-1]
+
+
+def test_a_failure_is_printed_and_ends_the_command_with_one(capsys, monkeypatch):
+    bad = Outcome("toy")
+    bad.check(False, "broke")
+    monkeypatch.setitem(command.TRIALS, "soak", (lambda count, seed: [bad], 1, ""))
+    assert command.main(["--what", "soak"]) == 1
+    assert "FAILED toy: broke" in capsys.readouterr().out
+    assert "| toy | 1 | 1 |" in table([bad])
