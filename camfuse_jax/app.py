@@ -16,7 +16,7 @@ from camfuse_jax.presets import PRESETS
 from camfuse_jax.safety import signals
 from camfuse_jax.safety.system import as_resource_error
 
-Stage = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "report", "all"]
+Stage = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "report", "ablate", "all"]
 INTERRUPTED = 130
 
 
@@ -49,6 +49,7 @@ class Options:
             repeatable. Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if set.
         metrics: Stages eval, table and report: the paper's five columns, or more.
         protocol: Stages eval, table and report: definitions of the metrics: paper, cddfuse or tang.
+        seeds: Stage ablate: seeds of each retrained classifier; 0 leaves the retrained rows out.
         image: Stage figures: name of the test pair to show; default: the first.
         zoom: Stage figures: a detail to show enlarged, as X,Y,WIDTH,HEIGHT in pixels; at most two; default: found.
         sheet: Stage figures: also a contact sheet of all test pairs.
@@ -70,6 +71,7 @@ class Options:
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     metrics: Literal["paper", "all"] = "paper"
     protocol: Literal["paper", "cddfuse", "tang"] = "paper"
+    seeds: int = 3
     image: str | None = None
     zoom: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     sheet: bool = False
@@ -204,6 +206,12 @@ def _figures(options: Options) -> None:
     )
 
 
+def _ablate(options: Options) -> None:
+    from camfuse_jax.stages.ablate import ablate
+
+    ablate(options.config, _places(options), out=options.out, weights=options.weights, seeds=options.seeds)
+
+
 _STAGES: dict[str, Callable[[Options], None]] = {
     "data": _data,
     "ae": _ae,
@@ -211,6 +219,7 @@ _STAGES: dict[str, Callable[[Options], None]] = {
     "fuse": _fuse,
     "eval": _eval,
     "report": _report,
+    "ablate": _ablate,
     "table": _table,
     "figures": _figures,
 }

@@ -1,5 +1,6 @@
 """Stage `cls`: trains the depthwise classifier on the frozen encoder (Eqs. 1, 2, 10-14)."""
 
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,7 +125,24 @@ def train_classifier(config: Config, places: Places) -> Params:
         CheckpointError: If the workdir has no auto-encoder.
     """
     autoencoder = load_autoencoder(config, places)
-    checkpoints = StageCheckpoints(places.cls_folder, stage_config(config, places))
+    params = train_head(config, places, autoencoder, folder=places.cls_folder, identity=stage_config(config, places))
+    save_params(places.trained, params)
+    return params
+
+
+def train_head(
+    config: Config, places: Places, autoencoder: dict[str, Any], *, folder: pathlib.Path, identity: dict[str, Any]
+) -> Params:
+    """Trains a classifier on a given encoder, with its checkpoints in `folder`; a trained one is only read.
+
+    Args:
+        config: Settings.
+        places: The data set.
+        autoencoder: `{"encoder", "decoder"}`.
+        folder: Where the checkpoints go.
+        identity: What the weights depend on; a folder made with something else is refused.
+    """
+    checkpoints = StageCheckpoints(folder, identity)
     source = PairWindows(places.pairs("train"), size=config.cls.crop, stride=config.cls.stride)
     example = PairExample(augment=config.cls.augment)
     with checkpoints, Loader(source, example, batch_size=config.cls.batch_size // 2, seed=config.seed) as loader:
@@ -139,6 +157,4 @@ def train_classifier(config: Config, places: Places) -> Params:
         )
         state = fit(task, FlatLoader(loader), config=config.cls, total_steps=steps, checkpoints=checkpoints)
     classifier = rescale_head(state.params, rms=config.cls.weight_rms) if config.cls.weight_rms else state.params
-    params = Params(autoencoder["encoder"], autoencoder["decoder"], classifier, net=config.net, fusion=config.fusion)
-    save_params(places.trained, params)
-    return params
+    return Params(autoencoder["encoder"], autoencoder["decoder"], classifier, net=config.net, fusion=config.fusion)
