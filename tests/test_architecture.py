@@ -23,10 +23,13 @@ ALLOWED = {
     **BASE,
     "presets": {"config", "errors"},
     **{name: set(BASE) | set(FLOW[:i]) for i, name in enumerate(FLOW)},
-    "stages": set(BASE) | set(FLOW) | {"presets"},  # joins the parts, one module per stage of experiments/run.py
+    "export": set(BASE) | {"nets", "fusion"},
+    "stages": set(BASE)
+    | set(FLOW)
+    | {"presets", "export"},  # joins the parts, one module per stage of experiments/run.py
     "app": set(BASE) | set(FLOW) | {"presets", "stages"},
 }
-HEAVY = ["tensorflow_datasets", "array_record", "tensorflow", "grain"]
+HEAVY = ["tensorflow_datasets", "array_record", "tensorflow", "grain", "torch", "onnx", "onnxruntime"]
 
 
 def _python_files(*folders):
