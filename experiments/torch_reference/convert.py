@@ -78,7 +78,9 @@ def to_jax(arrays: Arrays) -> dict[str, np.ndarray]:
                 value.transpose(2, 3, 1, 0) if kernel else value
             )
         else:
-            raise CheckpointError(f"{name} is of no layer that camfuse_jax has.")
+            raise CheckpointError(
+                f"{name} is of no layer that camfuse_jax has.", "Give a file that --stage convert --to torch wrote."
+            )
     out |= {name: np.stack([parts[i] for i in sorted(parts)]) for name, parts in branches.items()}
     return {name: np.ascontiguousarray(value) for name, value in out.items()}
 
