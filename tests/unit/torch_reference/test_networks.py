@@ -71,11 +71,13 @@ def training_rows():
     return {row.quantity: row for row in parity_training.rows(config, small_params(), ir, vis)}
 
 
+@pytest.mark.slow
 def test_losses_gradients_and_steps_agree(training_rows):
     assert len(training_rows) == 20
     assert [row for row in training_rows.values() if not row.passed] == []
 
 
+@pytest.mark.slow
 def test_training_moves_the_weights(training_rows):
     for stage in ("auto-encoder", "classifier"):
         row = training_rows[f"{stage}: distance of the weights, over the way they moved"]
