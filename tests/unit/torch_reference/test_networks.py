@@ -21,6 +21,8 @@ from camfuse_jax.fusion import fuse, save_params  # noqa: E402
 from camfuse_jax.nets import equalise, make_encoder  # noqa: E402
 from camfuse_jax.training.optimizer import schedule  # noqa: E402
 
+torch.set_num_threads(1)  # the networks are tiny, and waiting threads of PyTorch take time from the rest
+
 
 @pytest.mark.parametrize(("phase_bias", "margin"), [(True, 4), (False, 0)])
 def test_every_intermediate_agrees(phase_bias, margin):
