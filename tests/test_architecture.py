@@ -23,14 +23,20 @@ ALLOWED = {
     **BASE,
     "presets": {"config", "errors"},
     **{name: set(BASE) | set(FLOW[:i]) for i, name in enumerate(FLOW)},
-    "stages": set(BASE) | set(FLOW) | {"presets"},  # joins the parts, one module per stage of experiments/run.py
+    "export": set(BASE) | {"nets", "cam", "fusion"},
+    "stages": set(BASE)
+    | set(FLOW)
+    | {"presets", "export"},  # joins the parts, one module per stage of experiments/run.py
     "commands": set(BASE) | set(FLOW) | {"stages"},  # one sub-command of `camfuse` each
-    "app": set(BASE) | set(FLOW) | {"presets", "stages", "commands"},
+    "options": {"config", "errors", "presets"},
+    "app": set(BASE) | set(FLOW) | {"presets", "stages", "commands", "options"},
     "cli": {"errors", "runtime", "commands"},
     "public": set(),  # names the parts as text only
-    "stress": set(BASE) | set(FLOW) | {"presets", "stages", "commands", "app"},  # tries everything; nothing imports it
+    "stress": set(BASE)
+    | set(FLOW)
+    | {"presets", "stages", "commands", "options", "app"},  # tries everything; nothing imports it
 }
-HEAVY = ["tensorflow_datasets", "array_record", "tensorflow", "grain"]
+HEAVY = ["tensorflow_datasets", "array_record", "tensorflow", "grain", "torch", "onnx", "onnxruntime"]
 
 
 def _python_files(*folders):

@@ -20,11 +20,27 @@ def _options(cls, prefix=""):
 def test_help_lists_every_option(run, tmp_path):
     done = run("--help", cwd=tmp_path)
     assert done.returncode == 0
-    own = ["--stage", "--preset", "--dataset", "--workdir", "--data", "--ir", "--vis", "--out", "--weights", "--fused"]
+    own = [
+        "--stage",
+        "--preset",
+        "--dataset",
+        "--workdir",
+        "--data",
+        "--ir",
+        "--vis",
+        "--out",
+        "--weights",
+        "--fused",
+        "--to",
+        "--bench.sizes",
+    ]
     listed = [*_options(Config), *own]
     assert len(listed) > 40
     assert [name for name in listed if not re.search(rf"{re.escape(name)}(?![-\w.])", done.stdout)] == []
-    for text in ("{data,ae,cls,fuse,eval,report,all}", "{default,paper,tiny}"):
+    for text in (
+        "{data,ae,cls,fuse,eval,table,figures,report,ablate,export,convert,parity,bench,all}",
+        "{default,paper,tiny}",
+    ):
         assert text in done.stdout
 
 

@@ -1,0 +1,78 @@
+"""Fusion (Eqs. 3-6) as an ONNX graph, built by hand: batch, height and width stay free."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from camfuse_jax.config import Modality
+from camfuse_jax.export.onnx_graph import Graph, convolution, crop_like, pad_edge, phase_bias, upsample
+from camfuse_jax.fusion import Params
+from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
+
+_SHAPE = ["n", 1, "h", "w"]
+
+
+def to_onnx(params: Params) -> bytes:
+    """Writes `fuse` as an ONNX model, opset 17.
+
+    Inputs `ir` and `vis` and output `fused` are float32 (n, 1, h, w) in [0, 1], any n, h, w from 1. Margin, padding of
+    odd sizes and cropping are inside the graph.
+
+    Raises:
+        UsageError: If the package onnx is not installed.
+    """
+    graph = Graph()
+    two, one, half = (graph.constant(name, np.float32(v)) for name, v in (("two", 2), ("one", 1), ("half", 0.5)))
+    both = graph.node("Concat", "ir", "vis", axis=0)
+    sym = graph.node("Sub", graph.node("Mul", both, two), one, name="images_sym")
+    features = graph.halves(_encoder(graph, sym, params.encoder, margin=params.net.margin), prefix="features")
+    fused = _fusion_rule(graph, params, *features)
+    drawn = _decoder(graph, fused, params.decoder)
+    cut = crop_like(graph, drawn, "ir", margin=params.net.margin)
+    graph.node("Mul", graph.node("Add", graph.node("Tanh", cut), one), half, name="fused")
+    told = {"range": "float32 in [0, 1]", "inputs": "ir, vis: (n, 1, h, w), same size", "made_by": "camfuse_jax"}
+    model = graph.model(inputs={"ir": _SHAPE, "vis": _SHAPE}, outputs={"fused": _SHAPE}, told=told)
+    return model.SerializeToString()
+
+
+def _fusion_rule(graph: Graph, params: Params, ir: str, vis: str) -> str:
+    """Emits the nodes of the weights' fusion rule; another rule is another function here."""
+    return _eq5(graph, params, ir, vis)
+
+
+def _eq5(graph: Graph, params: Params, ir: str, vis: str) -> str:
+    """Both images' features, each channel times its channel weight (Eqs. 3 and 5)."""
+    weights = np.asarray(params.channel_weights).reshape(2, 1, -1, 1, 1)
+    parts = [
+        graph.node("Mul", x, graph.constant(f"channel_weights.{kind.name.lower()}", weights[kind]))
+        for kind, x in ((Modality.IR, ir), (Modality.VIS, vis))
+    ]
+    return graph.node("Add", *parts, name="fused_features")
+
+
+def _encoder(graph: Graph, x: str, encoder: Mapping[str, Any], *, margin: int) -> str:
+    for i, stride in enumerate(ENCODER_STRIDES, start=1):
+        conv = encoder[f"conv{i}"]["conv"]
+        # Edge padding by the margin and by a convolution's own pixel are one edge padding by both.
+        x = pad_edge(graph, x, 1 + (margin if i == 1 else 0))
+        name = f"encoder.conv{i}"
+        x = graph.node("Relu", convolution(graph, x, *_arrays(conv), name=name, strides=[stride, stride]))
+    return x
+
+
+def _decoder(graph: Graph, x: str, decoder: Mapping[str, Any]) -> str:
+    for i in range(1, 5):
+        name, small = f"decoder.conv{i}", x
+        if i in UPSAMPLED_BEFORE:
+            x = upsample(graph, x)
+        x = convolution(graph, pad_edge(graph, x, 1), *_arrays(decoder[f"conv{i}"]["conv"]), name=name)
+        if "phase" in decoder[f"conv{i}"]:
+            bias = np.asarray(decoder[f"conv{i}"]["phase"]["bias"])
+            x = phase_bias(graph, x, small, bias, name=f"decoder.phase{i}")
+        x = graph.node("Relu", x)
+    return convolution(graph, x, *_arrays(decoder["conv5"]), name="decoder.conv5")
+
+
+def _arrays(conv: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
+    return np.asarray(conv["kernel"]), np.asarray(conv["bias"]) if "bias" in conv else None

@@ -1,0 +1,63 @@
+"""Exported networks give what `fuse` gives at any size, and one that does not is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_nets import NET, small_params
+
+from camfuse_jax import export
+from camfuse_jax.errors import CamfuseError, UsageError
+from camfuse_jax.stages.export_network import export_network
+
+VARIANTS = [NET, dataclasses.replace(NET, phase_bias=False, margin=0)]
+
+
+def _write(kind, params):
+    if kind == "onnx":
+        pytest.importorskip("onnx", reason="ONNX is not installed: pip install '.[export]'")
+        pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install '.[export]'")
+        return export.to_onnx(params)
+    pytest.importorskip("flatbuffers", reason="flatbuffers is not installed: pip install '.[export]'")
+    return export.to_stablehlo(params)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
+@pytest.mark.parametrize("net", VARIANTS, ids=["phase bias, margin", "plain"])
+def test_exported_network_is_fuse(kind, net):
+    params = small_params(net)
+    assert export.check(kind, _write(kind, params), params) < export.TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
+def test_other_weights_are_noticed(kind):
+    content = _write(kind, small_params())
+    with pytest.raises(CamfuseError, match="differs from fuse"):
+        export.check(kind, content, small_params(seed=1))
+
+
+def test_odd_sizes_are_among_those_checked():
+    assert any(height % 4 and width % 4 and height % 2 and width % 2 for _, height, width in export.SIZES)
+    assert len({count for count, _, _ in export.SIZES}) > 1
+
+
+def test_onnx_model_says_what_it_takes():
+    content = _write("onnx", small_params())
+    import onnx
+
+    model = onnx.load_from_string(content)
+    assert model.opset_import[0].version == 17
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        assert [d.dim_param or d.dim_value for d in dims] == ["n", 1, "h", "w"]
+    # Every weight that fusion uses is inside, bit for bit.
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    kernel = np.asarray(small_params().encoder["conv2"]["conv"]["kernel"])
+    assert np.array_equal(stored["encoder.conv2.weight"], kernel.transpose(3, 2, 0, 1))
+
+
+@pytest.mark.parametrize(("to", "out"), [(None, "x"), ("torch", "x"), ("onnx", None)])
+def test_wrong_options_are_refused(tmp_path, to, out):
+    with pytest.raises(UsageError):
+        export_network(weights="tno", to=to, out=out and tmp_path / out)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,52 @@
+"""The parity table tells a difference that is too large from one that is not."""
+
+import numpy as np
+import pytest
+from torch_reference.table import SHARE, compare, compare_levels, markdown
+
+
+def test_small_quantities_are_judged_by_the_absolute_difference():
+    row = compare("x", "-", [1e-3], [1e-3 + 5e-6], allowed=1e-5)
+    assert row.passed
+    assert row.relative == pytest.approx(5e-3)
+    assert not compare("x", "-", [1e-3], [1e-3 + 5e-6], allowed=1e-5, floor=0.0).passed
+
+
+def test_large_quantities_are_judged_by_the_relative_difference():
+    assert compare("x", "-", [2000.0, 1.0], [2000.01, 1.0], allowed=1e-5).passed
+    assert not compare("x", "-", [2000.0, 1.0], [2000.1, 1.0], allowed=1e-5).passed
+
+
+def test_arrays_of_one_quantity_share_its_magnitude():
+    ours, theirs = {"a": np.array([100.0]), "b": np.array([1.0])}, {"b": np.array([1.001]), "a": np.array([100.0])}
+    row = compare("x", "-", ours, theirs, allowed=1e-4)
+    assert row.relative == pytest.approx(1e-5)
+    assert row.note == "largest in b"
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_what_is_not_a_number_does_not_pass(order):
+    values = {"a": ([np.nan], [1.0]), "b": ([3.0], [1.0])}
+    ours, theirs = ({name: values[name][side] for name in order} for side in (0, 1))
+    assert not compare("x", "-", ours, theirs, allowed=10.0).passed
+    assert "MISSED" in markdown([compare("x", "-", ours, theirs, allowed=10.0)], {})
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="shapes"):
+        compare("x", "-", np.zeros((1, 3)), np.zeros(3), allowed=1.0)
+
+
+def test_float64_tells_which_side_is_off():
+    row = compare("x", "-", [2.1], [2.0], exact=[2.0], allowed=None)
+    assert row.ours_off == pytest.approx(0.05)
+    assert row.theirs_off == 0
+
+
+def test_grey_levels():
+    image = np.zeros((100, 100), np.uint8)
+    few, many, far = image.copy(), image.copy(), image.copy()
+    few.flat[: int(SHARE * image.size)] = 1
+    many.flat[: int(SHARE * image.size) + 1] = 1
+    far[0, 0] = 2
+    assert [compare_levels("x", image, other).passed for other in (image, few, many, far)] == [True, True, False, False]
