@@ -70,7 +70,7 @@ class Options:
       run.py --stage export --to onnx --out camfuse.onnx        the network for another program
 
     Attributes:
-        stage: What to do; `all` is data, ae, cls and eval in turn. The last three compare with PyTorch.
+        stage: What to do; `all` is data, ae, cls and eval in turn; convert, parity and bench need PyTorch.
         preset: Where the other settings start.
         dataset: tno, roadscene, synthetic, or a folder with ir/NAME.* and vis/NAME.*.
         workdir: Where stages keep checkpoints, prepared data and results.
