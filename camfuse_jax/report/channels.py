@@ -19,8 +19,8 @@ def channel_sizes(
 ) -> Float64[np.ndarray, "2 k"]:
     """Size of each feature channel of both images, times its channel weight: what the weight acts on.
 
-    With rule `place` that is the mean absolute detail (the terms of the activity that chooses), with the other rules the
-    root mean square of the feature (the terms of Eq. 5). A channel with a large weight but no signal is small here.
+    With rule `place` that is the mean absolute detail (the terms of the activity that chooses), with the other rules
+    the root mean square of the feature (the terms of Eq. 5). A channel with a large weight but no signal is small here.
 
     Args:
         params: Weights from `load_params`.
