@@ -46,8 +46,8 @@ def run_video(command: "Fuse", frame: Any, limits: Any) -> dict[str, Any]:
 
 
 def _tell(command: "Fuse", result: "VideoResult") -> None:
-    rates = (f", {rate:g} frames/s" if rate else "" for rate in (result.ir_rate, result.vis_rate))
-    print("ir source: {}{}\nvis source: {}{}".format(command.ir, next(rates), command.vis, next(rates)))
+    for name, source, rate in (("ir", command.ir, result.ir_rate), ("vis", command.vis, result.vis_rate)):
+        print(f"{name} source: {source}" + (f", {rate:g} frames/s" if rate else ""))
     if command.dry_run:
         count = "until it is stopped" if result.planned is None else f"{result.planned} frames"
         print(f"would write: {result.out}, {count}, sound: {result.audio or 'none'}")

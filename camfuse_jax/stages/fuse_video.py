@@ -177,4 +177,3 @@ def _fused(params, settled: Settled, ir: Frame, vis: Frame, gray: bool, steady: 
         steadied = steady(ready.ir_unit, luma, fused)
         fused = steadied if ready.valid is None else np.where(ready.valid, steadied, fused)
     return (with_luma(ready.vis_unit, fused) if colour and not gray else fused), ready.bits
-

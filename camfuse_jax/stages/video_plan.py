@@ -69,7 +69,9 @@ def plan(job: "VideoJob", ir: Reader, vis: Reader) -> VideoResult:
     for name, value in (("--fps", job.fps), ("--ir-fps", job.ir_fps), ("--seconds", job.seconds)):
         if value is not None and not 0 < value < 1e6:
             raise UsageError(f"{name} {value} must be positive.", "Give a number above 0.")
-    if any(not is_stream(source) and pathlib.Path(source).resolve() == job.out.resolve() for source in (job.ir, job.vis)):
+    if any(
+        not is_stream(source) and pathlib.Path(source).resolve() == job.out.resolve() for source in (job.ir, job.vis)
+    ):
         raise UsageError(f"{job.out} is one of the sources and would be overwritten.", "Choose another name.")
     open_writer(job.out, rate=25.0, force=job.force)
     rates = ir.facts.rate, vis.facts.rate

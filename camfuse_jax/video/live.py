@@ -92,7 +92,8 @@ class LiveReader:
                     return None
                 if time.monotonic() > patience:
                     raise InputError(
-                        f"{self.facts.name}: no frame for {SILENCE_SECONDS:g} s.", "Check the camera and its connection."
+                        f"{self.facts.name}: no frame for {SILENCE_SECONDS:g} s.",
+                        "Check the camera and its connection.",
                     )
                 self._news.wait(_POLL_SECONDS)
             return None if self.stop() else self._frames.popleft()
@@ -175,7 +176,9 @@ class StreamFrames:
         begun = time.monotonic()
         for frame in container.decode(stream):
             if frame.width * frame.height > self._max_pixels:
-                raise InputError(f"{self._url} has frames of {frame.width} x {frame.height}.", "Raise --max-megapixels.")
+                raise InputError(
+                    f"{self._url} has frames of {frame.width} x {frame.height}.", "Raise --max-megapixels."
+                )
             if self._paced and frame.time is not None:
                 time.sleep(max(0.0, begun + frame.time - time.monotonic()))
             if not frame.is_corrupt:
