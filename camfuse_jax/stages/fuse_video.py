@@ -109,11 +109,12 @@ def _live(job: VideoJob, params: fusion.Params, ir: Reader, vis: Reader, result:
                     reader.stop = lambda: received() is not None
                     reader.start()
                 first = [next(reader.frames(), None) for reader in (ir, vis)]
-                if None in first:
+                if None in first and received() is None:
                     raise InputError("A live source ended before its first frame.", "Check the sources.")
-                settled = settle([(first[0].samples, first[1].samples)], job.frame)
-                _fused(params, settled, first[0], first[1], job.frame.gray, None)
-                _loop_live(job, params, settled, ir, vis, result, received)
+                if None not in first:
+                    settled = settle([(first[0].samples, first[1].samples)], job.frame)
+                    _fused(params, settled, *first, job.frame.gray, None)
+                    _loop_live(job, params, settled, ir, vis, result, received)
         except Stop:
             if not result.frames:
                 raise
@@ -127,11 +128,21 @@ def _loop_live(job, params, settled, ir, vis, result: VideoResult, received: Cal
         reader.stop = lambda: received() is not None or (until is not None and time.monotonic() > until)
         reader.flush()
     result.ir_rate, result.vis_rate = ir.facts.rate, vis.facts.rate
-    _loop(job, params, settled, ir, vis, result, until=until)
+    _loop(job, params, settled, ir, vis, result, until=until, interrupted=lambda: received() is not None)
 
 
-def _loop(job, params, settled: Settled, ir, vis, result: VideoResult, *, until: float | None) -> None:
-    """Matches, fuses and writes until a source ends."""
+def _loop(
+    job: VideoJob,
+    params: fusion.Params,
+    settled: Settled,
+    ir: Reader,
+    vis: Reader,
+    result: VideoResult,
+    *,
+    until: float | None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> None:
+    """Matches, fuses and writes until a source ends, or a visible frame of the time `until` comes."""
     live = vis.facts.live
     matching = Matching(ir.facts.rate, vis.facts.rate, offset=job.offset, frames=1.0 if live else 0.5)
     steady = SteadyLight(vis.facts.rate)
@@ -152,7 +163,7 @@ def _loop(job, params, settled: Settled, ir, vis, result: VideoResult, *, until:
             begun = begun or time.perf_counter()  # the first frame waited for the compiler
         spent = time.perf_counter() - begun
         result.alone = matching.alone
-        if not result.frames:
+        if not result.frames and not interrupted():
             raise InputError(f"{job.ir} and {job.vis} have no frames that belong together.", "See --offset.")
     if matching.ir_ended:
         result.notes += ("the infrared source ends first; what follows is left out",)

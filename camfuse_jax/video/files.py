@@ -1,5 +1,6 @@
 """Video files through PyAV, frame by frame."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -62,30 +63,26 @@ class FileReader:
         Raises:
             InputError: A frame is damaged, changes size, or the file ends before its time.
         """
-        frame, count = None, 0
-        for count, frame in enumerate(self._decoded(0.0), start=1):
+        frame = None
+        for frame in self._decoded(0.0):
             yield frame
         if frame is None:
             raise InputError(f"{self._path} holds no frame that can be decoded.", _REPAIR)
         missing = (self.facts.duration or 0.0) - frame.time - self._last_duration
         if self._knows_length and missing > 2.5 / self.facts.rate:
             raise InputError(
-                f"{self._path} is cut off: its last frame of {count} is at {frame.time:.2f} s, but it should last "
+                f"{self._path} is cut off: its last frame is at {frame.time:.2f} s, but it should last "
                 f"{self.facts.duration:.2f} s.",
                 _REPAIR,
             )
 
     def near(self, times: Sequence[float]) -> list[Frame]:
-        """See `Reader.near`."""
-        found = []
-        for time in times:
-            last = None
-            for last in self._decoded(time):
-                if last.time >= time - 1e-6:
-                    break
-            if last is not None:
-                found.append(last)
-        return found
+        """See `Reader.near`.
+
+        Raises:
+            InputError: The file is damaged there, or holds no frame.
+        """
+        return [self._near(time) for time in times]
 
     def times(self) -> list[float]:
         """See `Reader.times`."""
@@ -94,8 +91,19 @@ class FileReader:
             try:
                 stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
             except self._av.FFmpegError as error:
-                raise self._damaged(None, error) from error
+                raise self._damaged("", error) from error
             return sorted(float(stamp * stream.time_base) - self._origin for stamp in stamps)
+
+    def _near(self, time: float) -> Frame:
+        for start in dict.fromkeys((time, 0.0)):  # from 0 where a length that was promised is not there
+            last = None
+            with contextlib.closing(self._decoded(start)) as frames:
+                for last in frames:
+                    if last.time >= time - 1e-6:
+                        break
+            if last is not None:
+                return last
+        raise InputError(f"{self._path} holds no frame that can be decoded.", _REPAIR)
 
     def _decoded(self, start: float) -> Iterator[Frame]:
         last = None
@@ -116,7 +124,8 @@ class FileReader:
                     self._last_duration = float((decoded.duration or 0) * (decoded.time_base or 0))
                     yield last
             except self._av.FFmpegError as error:
-                raise self._damaged(last, error) from error
+                where = f" at {start:.2f} s" if last is None else f" after {last.time:.2f} s"
+                raise self._damaged(where, error) from error
 
     def _opened(self) -> Any:
         try:
@@ -130,6 +139,5 @@ class FileReader:
             raise InputError(f"{self._path} holds no video.", "Check the file.")
         return container.streams.video[0]
 
-    def _damaged(self, last: Frame | None, error: Exception) -> InputError:
-        after = f"after {last.time:.2f} s" if last else "at its beginning"
-        return InputError(f"{self._path} is damaged {after}: {getattr(error, 'strerror', error)}.", _REPAIR)
+    def _damaged(self, where: str, error: Exception) -> InputError:
+        return InputError(f"{self._path} is damaged{where}: {getattr(error, 'strerror', error)}.", _REPAIR)

@@ -16,6 +16,7 @@ from camfuse_jax.video.library import load_av
 
 OPEN_SECONDS, SILENCE_SECONDS = 10.0, 10.0
 _POLL_SECONDS = 0.05
+_PATIENCE_SECONDS = 2.0  # a daemon thread that hangs in FFmpeg ends with the process
 
 
 class LiveReader:
@@ -59,10 +60,10 @@ class LiveReader:
             self._frames.clear()
 
     def close(self) -> None:
-        """Ends reading and waits for the thread."""
+        """Ends reading and waits a little for the thread."""
         self._closing = True
         if self._thread is not None:
-            self._thread.join(timeout=SILENCE_SECONDS)
+            self._thread.join(timeout=_PATIENCE_SECONDS)
 
     def frames(self) -> Iterator[Frame]:
         """Frames with the time they arrived, until the source ends, `stop` says so, or `close`.

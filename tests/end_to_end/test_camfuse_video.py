@@ -17,7 +17,7 @@ from camfuse_jax.cli import main
 from camfuse_jax.images import read_picture, write_picture
 
 pytest.importorskip("av")
-from moving import HEIGHT, WIDTH, read_video, sound_of, texture, write_video
+from moving import HEIGHT, WIDTH, read_video, sound_of, texture, tone_begins, write_video
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def videos(here):
     write_video(here / "ir.mp4", [texture(index, seed=1) for index in range(12)], 10)
     tint = np.array([1.0, 0.9, 0.7])
     vis = [(texture(index, seed=2)[..., None] * tint).astype(np.uint8) for index in range(28)]
-    return here, write_video(here / "vis.mp4", vis, 25, sound=True)
+    return here, write_video(here / "vis.mp4", vis, 25, sound=0.0)
 
 
 def _listing(folder):
@@ -111,6 +111,22 @@ def test_frames_are_matched_by_time(videos, weights):
         others = [distance(i, due) for i in (wanted - 1, wanted + 1) if 0 <= i < 12]
         others += [distance(wanted, v) for v in (due - 1, due + 1) if v < 28]
         assert here_is < 0.5 * min(others)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_stays_in_step_where_the_beginning_is_cut(here, weights, suffix):
+    """The screen turns white as the tone begins, 0.8 s after the start; 0.5 s are cut."""
+    dark, bright = np.full((HEIGHT, WIDTH), 30, np.uint8), np.full((HEIGHT, WIDTH), 220, np.uint8)
+    write_video(here / "vis.mp4", [bright if index >= 20 else dark for index in range(40)], 25, sound=0.8)
+    write_video(here / "ir.mp4", [dark] * 30, 25)
+    arguments = ["fuse", "ir.mp4", "vis.mp4", "--weights", str(weights), "--offset", "0.5"]
+    assert main([*arguments, "-o", f"o{suffix}"]) == 0
+    times, frames = read_video(here / f"o{suffix}")
+    levels = frames.mean(axis=(1, 2, 3))
+    flash = times[int(np.argmax(np.abs(np.diff(levels)))) + 1]
+    assert times[0] == pytest.approx(0, abs=0.03)
+    assert flash == pytest.approx(0.32, abs=0.03)  # the first pair is that at 0.48 s
+    assert tone_begins(here / f"o{suffix}") == pytest.approx(flash, abs=0.03)
 
 
 def test_two_sequences_of_other_rates_with_constant_ranges(here, weights):

@@ -60,6 +60,16 @@ def test_a_file_that_lost_its_end_is_refused(tmp_path, index_first):
         list(open_reader(str(path)).frames())
 
 
+def test_damage_in_the_middle_is_told_with_its_place(tmp_path):
+    frames = [np.random.default_rng(index).integers(0, 256, (64, 96), dtype=np.uint8) for index in range(20)]
+    content = bytearray(write_video(tmp_path / "a.mp4", frames, 10).read_bytes())
+    middle = content.index(b"mdat") + len(content) // 2
+    content[middle : middle + 3000] = bytes(byte ^ 0x5A for byte in content[middle : middle + 3000])
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.mp4.* \d\.\d\d s"):
+        list(open_reader(str(tmp_path / "a.mp4")).frames())
+
+
 def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.mp4").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "av", None)
