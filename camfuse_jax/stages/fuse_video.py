@@ -16,7 +16,7 @@ from camfuse_jax.frames import FrameSettings, Settled, SteadyLight, fuse_frame, 
 from camfuse_jax.images import Limits
 from camfuse_jax.images.colour import luma_unit, with_luma
 from camfuse_jax.safety.signals import Stop, deferred, handled
-from camfuse_jax.stages.video_plan import VideoResult, overlap, plan, sound
+from camfuse_jax.stages.video_plan import VideoResult, check_numbers, overlap, plan, sound
 from camfuse_jax.video import VIDEO_SUFFIXES, Frame, Matching, Reader, open_reader, open_writer
 from camfuse_jax.video.writing import Writer
 
@@ -78,6 +78,7 @@ def fuse_video(job: VideoJob) -> VideoResult:
         ResourceError: The result cannot be written.
         Stop: Interrupted; nothing is left of the result.
     """
+    check_numbers(job)
     params = fusion.with_rule(fusion.load_params(job.weights), job.rule)
     params = fusion.balanced(params, ir_gain=job.ir_gain, vis_gain=job.vis_gain)
     if params.fusion.rule == "adaptive":

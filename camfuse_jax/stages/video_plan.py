@@ -60,15 +60,11 @@ def plan(job: "VideoJob", ir: Reader, vis: Reader) -> VideoResult:
     """Checks a job and says what it would do; frames are counted by their times in a dry run only.
 
     Raises:
-        UsageError: A live source beside a recorded one, a rate or length that cannot be, or a result that exists or
-            is one of the sources.
+        UsageError: A live source beside a recorded one, or a result that exists or is one of the sources.
         InputError: The two never overlap, or sizes differ.
     """
     if ir.facts.live != vis.facts.live:
         raise UsageError("One source is live and the other is recorded.", "Give two of one kind.")
-    for name, value in (("--fps", job.fps), ("--ir-fps", job.ir_fps), ("--seconds", job.seconds)):
-        if value is not None and not 0 < value < 1e6:
-            raise UsageError(f"{name} {value} must be positive.", "Give a number above 0.")
     if any(
         not is_stream(source) and pathlib.Path(source).resolve() == job.out.resolve() for source in (job.ir, job.vis)
     ):
@@ -90,6 +86,19 @@ def plan(job: "VideoJob", ir: Reader, vis: Reader) -> VideoResult:
     if job.audio and vis.facts.audio and copied is None:
         result.notes += (f"sound ({vis.facts.audio}) is left out: {job.out.suffix or 'a folder'} cannot hold it",)
     return result
+
+
+def check_numbers(job: "VideoJob") -> None:
+    """Checks what was given as a number, before anything is opened.
+
+    Raises:
+        UsageError: A rate or length that cannot be.
+    """
+    for name, value in (("--fps", job.fps), ("--ir-fps", job.ir_fps), ("--seconds", job.seconds)):
+        if value is not None and not 0 < value < 1e6:
+            raise UsageError(f"{name} {value:g} cannot be.", "Give a number above 0.")
+    if not abs(job.offset) < 1e6:
+        raise UsageError(f"--offset {job.offset:g} cannot be.", "Give seconds.")
 
 
 def overlap(job: "VideoJob", ir: Reader, vis: Reader) -> tuple[float, float | None]:

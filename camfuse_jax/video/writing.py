@@ -1,5 +1,6 @@
 """Results as a video file or a folder of PNG frames: whole under their name, or not there at all."""
 
+import contextlib
 import shutil
 import uuid
 from fractions import Fraction
@@ -70,7 +71,8 @@ class _Whole:
             if self.partial.is_dir():
                 shutil.rmtree(self.partial, ignore_errors=True)
             else:
-                self.partial.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the folder may be what is wrong; that error is the one to tell
+                    self.partial.unlink(missing_ok=True)
 
     def _put_in_place(self) -> None:
         self.partial.replace(self.out)

@@ -47,12 +47,11 @@ def _listing(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_two_videos_become_one_with_sound(camfuse, videos, weights):
+def test_two_videos_become_one_with_sound(camfuse, videos, weights, capsys):
     here, vis = videos
-    arguments = ("fuse", "ir.mp4", "vis.mp4", "-o", "o.mp4", "--weights", weights)
-    dry = camfuse(*arguments, "--dry-run", cwd=here)
-    assert dry.returncode == 0, dry.stderr
-    assert "28 frames" in dry.stdout
+    arguments = ("fuse", "ir.mp4", "vis.mp4", "-o", "o.mp4", "--weights", str(weights))
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "28 frames" in capsys.readouterr().out
     assert _listing(here) == ["ir.mp4", "vis.mp4"]
 
     done = camfuse(*arguments, "--json", cwd=here)
@@ -78,6 +77,8 @@ def test_nothing_is_replaced_and_sources_least_of_all(videos, weights, capsys):
     assert main([*common, "-o", "n.mp4", "--overlay"]) == 2
     assert main([*common, "-o", "n.mp4", "--rule", "adaptive"]) == 2
     assert main([*common, "-o", "n.mp4", "--offset", "5"]) == 3
+    assert main([*common, "-o", "n.mp4", "--fps", "0"]) == 2
+    assert main([*common, "-o", "o.mp4/n.mp4"]) == 5
     assert main(["fuse", "ir.mp4", "live:vis.mp4", "--weights", str(weights), "-o", "n.mp4"]) == 2
     told = capsys.readouterr().err
     assert all(text in told for text in ("--force", "one of the sources", "o.gif", "--overlay", "flicker", "overlap"))
