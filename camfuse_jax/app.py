@@ -74,8 +74,8 @@ def _fuse(options: Options) -> None:
         raise UsageError("Only one of --ir and --vis is given.", "Give both, or neither for the demo pair.")
     single = options.ir is None or options.ir.is_file()
     Fuse(
-        ir=options.ir,
-        vis=options.vis,
+        ir=options.ir and str(options.ir),
+        vis=options.vis and str(options.vis),
         out=options.out or pathlib.Path("fused"),
         weights=options.weights or "tno",
         rule=options.rule,

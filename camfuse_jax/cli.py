@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error)
     except MemoryError:
         return _fail(ResourceError("Memory does not suffice.", "Use smaller images or lower --max-megapixels."))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted; the same command does what is missing", file=sys.stderr)
-        return INTERRUPTED
+        return getattr(stop, "exit_code", INTERRUPTED)
     return 0
 
 

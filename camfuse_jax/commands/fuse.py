@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from camfuse_jax.commands.fuse_video import is_video, run_video
 from camfuse_jax.config import Rule
 from camfuse_jax.errors import CamfuseError, InputError, SomeFailedError, UsageError
 
 if TYPE_CHECKING:
     from camfuse_jax.data.pairing import Pairing
+    from camfuse_jax.frames import FrameSettings
+    from camfuse_jax.images import Limits
     from camfuse_jax.stages.fuse_plan import FuseJob, Result
 
 _SHOWN = 10  # failures named in the closing line
@@ -20,7 +23,7 @@ _SHOWN = 10  # failures named in the closing line
 
 @dataclasses.dataclass(frozen=True)
 class Fuse:
-    """Fuses infrared and visible images: two files, two folders, or one folder that holds both.
+    """Fuses infrared and visible images: two files, two folders, one folder that holds both, or two videos.
 
     Without IR and VIS the package's demo pair is fused. What is there already is not made again; other files are
     never replaced without --force. Exit codes: 0 done, 1 some inputs failed and the rest is done, 2 usage, 3 bad
@@ -29,9 +32,10 @@ class Fuse:
     For instance: camfuse fuse thermal/ photos/ -o fused --ir-range percentile:1,99
 
     Attributes:
-        ir: Infrared file or folder, or one folder that holds both kinds (ir_001.png, vis_001.png).
-        vis: Visible file or folder.
-        out: Folder of the results, or for a single pair a .png, .tif or .jpg file.
+        ir: Infrared file or folder, or one folder that holds both kinds (ir_001.png, vis_001.png); or a video,
+            device:NAME or rtsp://... (docs/video.md).
+        vis: Visible file or folder, or a video or live source.
+        out: Folder of the results, or for a single pair a .png, .tif or .jpg file; for videos .mp4, .mkv or a folder.
         csv: Table of pairs with columns ir,vis[,name], instead of IR and VIS.
         pattern: Names of infrared and visible files without extension, such as '{name}_ir' '{name}_vis'.
         weights: tno, roadscene, or a .safetensors file.
@@ -50,6 +54,12 @@ class Fuse:
         bits: Depth of the results; auto is 16 where a source carries more than 8.
         format: Format of results in a folder.
         check: Warn of pairs that look misregistered.
+        video: Take two folders for the frames of two videos; implied by a video file or an .mp4 result.
+        offset: Videos: seconds added to infrared times.
+        fps: Videos: frames per second of folders of frames.
+        ir_fps: Videos: the same for the infrared folder alone.
+        seconds: Videos: end after so many seconds; ends a live source, as Ctrl-C does.
+        audio: Videos: copy the visible file's sound.
         max_megapixels: Largest image that is read.
         max_megabytes: Largest file that is read.
         force: Replace existing files.
@@ -57,8 +67,8 @@ class Fuse:
         json: Print one JSON object instead of text.
     """
 
-    ir: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="IR")] = None
-    vis: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIS")] = None
+    ir: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="IR")] = None
+    vis: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIS")] = None
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("fused")
     csv: Path | None = None
     pattern: tuple[str, str] | None = None
@@ -78,6 +88,12 @@ class Fuse:
     bits: Literal["auto", "8", "16"] = "auto"
     format: Literal["png", "tiff", "jpeg"] = "png"
     check: bool = True
+    video: bool = False
+    offset: float = 0.0
+    fps: float = 25.0
+    ir_fps: float | None = None
+    seconds: float | None = None
+    audio: bool = True
     max_megapixels: float = 100.0
     max_megabytes: float = 1000.0
     force: bool = False
@@ -106,6 +122,8 @@ class Fuse:
         """Fuses; returns the report, and what to say of pairs that failed while others did not."""
         from camfuse_jax.stages.fuse_pairs import fuse_pairs
 
+        if is_video(self):
+            return run_video(self, self._frame(), self._limits()), None
         pairing = self._pairing()
         if not pairing.pairs:
             told = " ".join(f"{problem}." for problem in pairing.problems[:10])
@@ -128,17 +146,16 @@ class Fuse:
             if self.pattern is not None or self.dry_run:
                 raise UsageError("--pattern and --dry-run need images.", "Give IR, or IR and VIS.")
             return Pairing((demo_pair(self.out),))
-        return find_pairing(self.ir, self.vis, pattern=self.pattern)
+        vis = None if self.vis is None else Path(self.vis)
+        return find_pairing(Path(self.ir), vis, pattern=self.pattern)
 
-    def _job(self, pairing: "Pairing") -> "FuseJob":
+    def _frame(self) -> "FrameSettings":
         from camfuse_jax.frames import FrameSettings
         from camfuse_jax.frames.warp import read_homography
-        from camfuse_jax.images import Limits
         from camfuse_jax.images.ranges import parse_policy
-        from camfuse_jax.stages.fuse_plan import FuseJob
 
         homography = None if self.calibration is None else read_homography(self.calibration)
-        frame = FrameSettings(
+        return FrameSettings(
             ir_range=parse_policy(self.ir_range, option="--ir-range"),
             vis_range=parse_policy(self.vis_range, option="--vis-range"),
             ir_polarity=self.ir_polarity,
@@ -149,12 +166,21 @@ class Fuse:
             bits=self.bits,
             check=self.check,
         )
+
+    def _limits(self) -> "Limits":
+        from camfuse_jax.images import Limits
+
+        return Limits(int(self.max_megapixels * 1e6), int(self.max_megabytes * 1e6))
+
+    def _job(self, pairing: "Pairing") -> "FuseJob":
+        from camfuse_jax.stages.fuse_plan import FuseJob
+
         return FuseJob(
             pairs=pairing.pairs,
             out=self.out,
             weights=self.weights,
             rule=self.rule,
-            frame=frame,
+            frame=self._frame(),
             ir_gain=self.ir_gain,
             vis_gain=self.vis_gain,
             overlay=self.overlay or self.ir is self.csv is None,
@@ -162,7 +188,7 @@ class Fuse:
             suffix={"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}[self.format],
             force=self.force,
             dry_run=self.dry_run,
-            limits=Limits(int(self.max_megapixels * 1e6), int(self.max_megabytes * 1e6)),
+            limits=self._limits(),
         )
 
 

@@ -58,6 +58,18 @@ def scalar_from_rgb(rgb_unit: Float[np.ndarray, "h w 3"]) -> Scalar:
     return Scalar(luma, "luma", note, sure=False)
 
 
+def scalar_as(rgb_unit: Float[np.ndarray, "h w 3"], how: str) -> Float[np.ndarray, "h w"]:
+    """As `scalar_from_rgb`, in the way that was found for an earlier frame of the same video.
+
+    Args:
+        rgb_unit: Colours in [0, 1].
+        how: `Scalar.how` of that frame.
+    """
+    if how not in CANDIDATES:
+        return luma_unit(rgb_unit).astype(np.float32)
+    return _lookup(how, rgb_unit.reshape(-1, 3))[1].reshape(rgb_unit.shape[:2]).astype(np.float32)
+
+
 def _sample(rgb_unit: np.ndarray) -> np.ndarray:
     """Some thousand pixels in a regular grid over the image."""
     flat = rgb_unit.reshape(-1, 3)

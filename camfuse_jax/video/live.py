@@ -1,0 +1,186 @@
+"""Cameras and network streams: read in a thread of their own, newest frames kept, stamped with this machine's clock."""
+
+import collections
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num
+
+from camfuse_jax.errors import InputError
+from camfuse_jax.video.decoding import samples_of
+from camfuse_jax.video.frame import Facts, Frame
+from camfuse_jax.video.library import load_av
+
+OPEN_SECONDS, SILENCE_SECONDS = 10.0, 10.0
+_POLL_SECONDS = 0.05
+_PATIENCE_SECONDS = 2.0  # a daemon thread that hangs in FFmpeg ends with the process
+
+
+class LiveReader:
+    """A live source behind the interface of `Reader`.
+
+    Args:
+        name: As the user named it.
+        source: Gives samples as they come when it is iterated in the reader's thread; its attribute `rate`, where it
+            has one, is the nominal rate, set when iteration has begun.
+        clock: Seconds, never going back; one clock for all sources.
+
+    Attributes:
+        facts: Rate 0 until the first frame has come.
+        kept: Most frames that wait; older ones are dropped where fusing is slower than the camera.
+        dropped: Frames that came and were never taken.
+        stop: Asked while waiting; true ends the frames.
+    """
+
+    def __init__(
+        self, name: str, source: Iterable[Num[np.ndarray, "..."]], clock: Callable[[], float] = time.monotonic
+    ):
+        self.facts = Facts(name, 0.0, live=True)
+        self.kept, self.dropped = 8, 0
+        self.stop: Callable[[], bool] = lambda: False
+        self._source, self._clock = source, clock
+        self._frames: collections.deque[Frame] = collections.deque()
+        self._news = threading.Condition()
+        self._ended, self._closing = False, False
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begins to read; waits for nothing."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._read, name=f"reader of {self.facts.name}", daemon=True)
+            self._thread.start()
+
+    def flush(self) -> None:
+        """Forgets the frames that wait."""
+        with self._news:
+            self._frames.clear()
+
+    def close(self) -> None:
+        """Ends reading and waits a little for the thread."""
+        self._closing = True
+        if self._thread is not None:
+            self._thread.join(timeout=_PATIENCE_SECONDS)
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames with the time they arrived, until the source ends, `stop` says so, or `close`.
+
+        Raises:
+            InputError: The source cannot be opened, or nothing comes for `SILENCE_SECONDS`.
+        """
+        self.start()
+        while (frame := self._next()) is not None:
+            yield frame
+
+    def near(self, times: Sequence[float]) -> list[Frame]:
+        """Nothing: a live source cannot be asked."""
+        return []
+
+    def times(self) -> list[float]:
+        """Nothing."""
+        return []
+
+    def _next(self) -> Frame | None:
+        patience = time.monotonic() + SILENCE_SECONDS
+        with self._news:
+            while not self._frames:
+                if self._error is not None:
+                    raise self._error
+                if self._ended or self._closing or self.stop():
+                    return None
+                if time.monotonic() > patience:
+                    raise InputError(
+                        f"{self.facts.name}: no frame for {SILENCE_SECONDS:g} s.",
+                        "Check the camera and its connection.",
+                    )
+                self._news.wait(_POLL_SECONDS)
+            return None if self.stop() else self._frames.popleft()
+
+    def _read(self) -> None:
+        try:
+            for samples in self._source:
+                if self._closing:
+                    break
+                self._take(Frame(self._clock(), samples))
+        except Exception as error:  # raised again in the main thread, by _next
+            self._error = error
+        finally:
+            with self._news:
+                self._ended = True
+                self._news.notify_all()
+
+    def _take(self, frame: Frame) -> None:
+        rate = float(getattr(self._source, "rate", 0) or 25)
+        with self._news:
+            if self.facts.size is None:
+                self.facts = Facts(self.facts.name, rate, size=frame.samples.shape[:2], live=True)
+            if frame.samples.shape[:2] != self.facts.size:
+                raise InputError(f"{self.facts.name} changed its size.", "Start again.")
+            self._frames.append(frame)
+            if len(self._frames) > self.kept:
+                self._frames.popleft()
+                self.dropped += 1
+            self._news.notify_all()
+
+
+class StreamFrames:
+    """Samples of a device or address through PyAV, opened when iterated.
+
+    Args:
+        url: What FFmpeg opens.
+        kind: Input format of FFmpeg, such as `v4l2`; None lets it find out.
+        options: Options of FFmpeg.
+        paced: Wait for each frame's time, so that a file behaves like a camera.
+        max_pixels: Largest width times height that is read.
+
+    Attributes:
+        rate: Nominal frames per second once opened.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        kind: str | None = None,
+        options: dict[str, str] | None = None,
+        paced: bool = False,
+        max_pixels: int,
+    ):
+        self._url, self._kind, self._options, self._paced = url, kind, options or {}, paced
+        self._max_pixels = max_pixels
+        self._av = load_av()
+        self.rate = 0.0
+
+    def __iter__(self) -> Iterator[Num[np.ndarray, "..."]]:
+        """Decoded samples; damaged frames, usual on networks, are left out.
+
+        Raises:
+            InputError: The source cannot be opened or fails.
+        """
+        try:
+            with self._av.open(
+                self._url, format=self._kind, options=self._options, timeout=(OPEN_SECONDS, SILENCE_SECONDS)
+            ) as container:
+                yield from self._decoded(container)
+        except (self._av.FFmpegError, OSError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise InputError(f"{self._url} cannot be read: {why}.", "Check the device or address.") from error
+
+    def _decoded(self, container: Any) -> Iterator[Num[np.ndarray, "..."]]:
+        if not container.streams.video:
+            raise InputError(f"{self._url} holds no video.", "Check the device or address.")
+        stream = container.streams.video[0]
+        self.rate = float(stream.average_rate or stream.guessed_rate or 25)
+        begun = time.monotonic()
+        for frame in container.decode(stream):
+            if frame.width * frame.height > self._max_pixels:
+                raise InputError(
+                    f"{self._url} has frames of {frame.width} x {frame.height}.", "Raise --max-megapixels."
+                )
+            if self._paced and frame.time is not None:
+                time.sleep(max(0.0, begun + frame.time - time.monotonic()))
+            if not frame.is_corrupt:
+                yield samples_of(frame)

@@ -1,0 +1,249 @@
+"""`camfuse fuse` on generated videos, sequences and a file played as a camera, through the real command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from command_line import environment, refused
+from small_nets import small_params
+
+from camfuse_jax import fuse, save_params
+from camfuse_jax.cli import main
+from camfuse_jax.images import read_picture, write_picture
+
+pytest.importorskip("av")
+from moving import HEIGHT, WIDTH, read_video, sound_of, texture, tone_begins, write_video
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_params(path, small_params())
+    return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # main adds to it
+    return tmp_path
+
+
+@pytest.fixture
+def videos(here):
+    """Infrared at 10 and visible at 25 frames/s with sound, 1.1 s, every frame another."""
+    write_video(here / "ir.mp4", [texture(index, seed=1) for index in range(12)], 10)
+    tint = np.array([1.0, 0.9, 0.7])
+    vis = [(texture(index, seed=2)[..., None] * tint).astype(np.uint8) for index in range(28)]
+    return here, write_video(here / "vis.mp4", vis, 25, sound=0.0)
+
+
+def _listing(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_two_videos_become_one_with_sound(camfuse, videos, weights, capsys):
+    here, vis = videos
+    arguments = ("fuse", "ir.mp4", "vis.mp4", "-o", "o.mp4", "--weights", str(weights))
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "28 frames" in capsys.readouterr().out
+    assert _listing(here) == ["ir.mp4", "vis.mp4"]
+
+    done = camfuse(*arguments, "--json", cwd=here)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["video"]
+    assert (told["ir_rate"], told["vis_rate"], told["frames"], told["alone"]) == (10, 25, 28, 0)
+    assert told["reached"] > 0
+    times, frames = read_video(here / "o.mp4")
+    np.testing.assert_allclose(times, np.arange(28) / 25, atol=1e-4)
+    assert frames.shape == (28, HEIGHT, WIDTH, 3)
+    assert (frames[..., 0].astype(int) - frames[..., 2]).mean() > 5  # the visible tint
+    assert sound_of(here / "o.mp4") == sound_of(vis)
+    assert _listing(here) == ["ir.mp4", "o.mp4", "vis.mp4"]
+
+
+def test_nothing_is_replaced_and_sources_least_of_all(videos, weights, capsys):
+    here, _ = videos
+    (here / "o.mp4").write_bytes(b"mine")
+    common = ["fuse", "ir.mp4", "vis.mp4", "--weights", str(weights)]
+    assert main([*common, "-o", "o.mp4"]) == 2
+    assert main([*common, "-o", "vis.mp4", "--force"]) == 2
+    assert main([*common, "-o", "o.gif"]) == 2
+    assert main([*common, "-o", "n.mp4", "--overlay"]) == 2
+    assert main([*common, "-o", "n.mp4", "--rule", "adaptive"]) == 2
+    assert main([*common, "-o", "n.mp4", "--offset", "5"]) == 3
+    assert main([*common, "-o", "n.mp4", "--fps", "0"]) == 2
+    assert main([*common, "-o", "o.mp4/n.mp4"]) == 5
+    assert main(["fuse", "ir.mp4", "live:vis.mp4", "--weights", str(weights), "-o", "n.mp4"]) == 2
+    told = capsys.readouterr().err
+    assert all(text in told for text in ("--force", "one of the sources", "o.gif", "--overlay", "flicker", "overlap"))
+    assert (here / "o.mp4").read_bytes() == b"mine"
+    assert _listing(here) == ["ir.mp4", "o.mp4", "vis.mp4"]
+    assert main([*common, "-o", "o.mp4", "--force", "--seconds", "0.4", "--no-audio"]) == 0
+    assert len(read_video(here / "o.mp4")[0]) == 10
+    with pytest.raises(IndexError):
+        sound_of(here / "o.mp4")
+
+
+def test_frames_are_matched_by_time(videos, weights):
+    """Each result is nearest to the fusion of the right two frames, not of their neighbours."""
+    here, _ = videos
+    main(["fuse", "ir.mp4", "vis.mp4", "-o", "o", "--weights", str(weights), "--gray", "--offset", "0.2"])
+    ir, vis = (read_video(here / name)[1] for name in ("ir.mp4", "vis.mp4"))
+    results = sorted((here / "o").iterdir())
+    assert [path.name for path in results] == [f"frame_{index:06}.png" for index in range(1, len(results) + 1)]
+    first = 4  # of the visible frames, at 0.16 s: within half an infrared frame of 0.2 s
+    for number in range(0, len(results), 4):
+        shown = read_picture(results[number]).samples.astype(int)
+        due = first + number
+        wanted = round((due / 25 - 0.2) * 10)
+
+        def distance(i, v, shown=shown):
+            luma = np.rint(vis[v] @ [0.299, 0.587, 0.114]).astype(np.uint8)
+            return np.abs(np.asarray(fuse(small_params(), ir[i][..., 1], luma)).astype(int) - shown).mean()
+
+        here_is = distance(wanted, due)
+        assert here_is < 1
+        others = [distance(i, due) for i in (wanted - 1, wanted + 1) if 0 <= i < 12]
+        others += [distance(wanted, v) for v in (due - 1, due + 1) if v < 28]
+        assert here_is < 0.5 * min(others)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_stays_in_step_where_the_beginning_is_cut(here, weights, suffix):
+    """The screen turns white as the tone begins, 0.8 s after the start; 0.5 s are cut."""
+    dark, bright = np.full((HEIGHT, WIDTH), 30, np.uint8), np.full((HEIGHT, WIDTH), 220, np.uint8)
+    write_video(here / "vis.mp4", [bright if index >= 20 else dark for index in range(40)], 25, sound=0.8)
+    write_video(here / "ir.mp4", [dark] * 30, 25)
+    arguments = ["fuse", "ir.mp4", "vis.mp4", "--weights", str(weights), "--offset", "0.5"]
+    assert main([*arguments, "-o", f"o{suffix}"]) == 0
+    times, frames = read_video(here / f"o{suffix}")
+    levels = frames.mean(axis=(1, 2, 3))
+    flash = times[int(np.argmax(np.abs(np.diff(levels)))) + 1]
+    assert times[0] == pytest.approx(0, abs=0.03)
+    assert flash == pytest.approx(0.32, abs=0.03)  # the first pair is that at 0.48 s
+    assert tone_begins(here / f"o{suffix}") == pytest.approx(flash, abs=0.03)
+
+
+def test_two_sequences_of_other_rates_with_constant_ranges(here, weights):
+    for index in range(6):
+        write_picture(here / "ir" / f"{index}.png", 20_000 + texture(index, seed=1).astype(np.uint16) * (index + 1))
+        write_picture(here / "vis" / f"v{index}.png", texture(index, seed=2))
+    options = ("--fps", "10", "--weights", str(weights))
+    assert main(["fuse", "ir", "vis", "-o", "o.mp4", "--ir-fps", "5", *options]) == 0
+    times, _ = read_video(here / "o.mp4")
+    np.testing.assert_allclose(times, np.arange(6) / 10, atol=1e-4)
+    assert main(["fuse", "ir", "vis", "-o", "o", "--video", *options]) == 0
+    assert read_picture(here / "o" / "frame_000006.png").samples.dtype == np.uint16
+    write_picture(here / "vis" / "v3.png", texture(3, height=62))
+    assert main(["fuse", "ir", "vis", "-o", "p.mp4", *options]) == 3
+    assert not (here / "p.mp4").exists()
+
+
+@pytest.mark.parametrize("which", ["ir.mp4", "vis.mp4"])
+def test_a_damaged_file_is_refused_by_name(videos, weights, capsys, which):
+    here, _ = videos
+    content = (here / which).read_bytes()
+    for kept in (0, 100, len(content) - 200):
+        (here / which).write_bytes(content[:kept])
+        assert main(["fuse", "ir.mp4", "vis.mp4", "-o", "o.mp4", "--weights", str(weights)]) == 3
+        assert which in capsys.readouterr().err
+    assert _listing(here) == ["ir.mp4", "vis.mp4"]
+
+
+def test_a_static_scene_does_not_flicker(here):
+    """With the shipped weights and rule: noise in every frame, then something hot and bright comes in."""
+    rng = np.random.default_rng(0)
+    still = [texture(0, seed=seed).astype(float) * 0.5 + 30 for seed in (1, 2)]
+    for name, base in zip(("ir", "vis"), still, strict=True):
+        for index in range(10):
+            frame = base + rng.normal(0, 4, base.shape)
+            if index >= 5:
+                frame[:32, :32] = 250
+            write_picture(here / name / f"{index}.png", np.clip(frame, 0, 255).astype(np.uint8))
+    assert main(["fuse", "ir", "vis", "-o", "o", "--video"]) == 0
+    lumas = np.stack([read_picture(path).samples.astype(float) for path in sorted((here / "o").iterdir())])
+    far = lumas[:, :, 72:].mean(axis=(1, 2))
+    assert np.abs(np.diff(far[:5])).max() < 0.5
+    assert np.abs(np.diff(far[5:])).max() < 0.5
+    assert abs(far[5] - far[4]) < 2.5
+
+
+def test_a_live_source_ends_after_some_seconds(videos, weights):
+    here, _ = videos
+    arguments = ["fuse", "live:ir.mp4", "live:vis.mp4", "-o", "o.mkv", "--weights", str(weights), "--seconds", "0.5"]
+    assert main(["fuse", "live:ir.mp4", "live:vis.mp4", "-o", "o.mkv", "--dry-run"]) == 0
+    assert not (here / "o.mkv").exists()
+    assert main(arguments) == 0
+    times, frames = read_video(here / "o.mkv")
+    assert 0 < len(frames) <= 14
+    assert times[0] == 0
+    assert times[-1] < 0.55
+
+
+def _begun(command, here, cache):
+    """The process, once it writes its result."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "camfuse_jax.cli", *command],
+        cwd=here,
+        env=environment(cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    limit = time.monotonic() + 120
+    while not list(here.glob(".*.part*")) and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.parametrize(("live", "code"), [("live:", 0), ("", 143)])
+def test_interrupted(here, weights, tmp_path_factory, live, code):
+    """A live source ends in a video that plays; files leave nothing."""
+    for name, seed in (("ir.mp4", 1), ("vis.mp4", 2)):
+        write_video(here / name, (texture(index % 60, seed=seed) for index in range(1500)), 25, options={"crf": "30"})
+    command = ["fuse", f"{live}ir.mp4", f"{live}vis.mp4", "-o", "o.mp4", "--weights", str(weights)]
+    process = _begun(command, here, tmp_path_factory.getbasetemp() / "jax-cache")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT if live else signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == code, told
+    assert "Traceback" not in told
+    assert _listing(here) == (["ir.mp4", "o.mp4", "vis.mp4"] if live else ["ir.mp4", "vis.mp4"])
+    if live:
+        times, _ = read_video(here / "o.mp4")
+        assert len(times) >= 1
+
+
+def test_without_the_library_the_extra_is_named(videos, weights, camfuse):
+    here, _ = videos
+    (here / "av.py").write_text("raise ImportError('not here')\n")
+    done = camfuse("fuse", "ir.mp4", "vis.mp4", "-o", "o.mp4", "--weights", weights, cwd=here)
+    refused(done, 2, "camfuse-jax[video]")
+
+
+@pytest.mark.slow
+def test_memory_is_flat(here, weights, tmp_path_factory):
+    """Twelve times the frames, hardly more memory."""
+    peaks = []
+    for count in (50, 600):
+        for name, seed in (("ir.mp4", 1), ("vis.mp4", 2)):
+            write_video(here / name, (texture(index % 100, seed=seed) for index in range(count)), 25)
+        command = ["fuse", "ir.mp4", "vis.mp4", "-o", f"o{count}.mp4", "--weights", str(weights), "--json"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "camfuse_jax.cli", *command],
+            cwd=here,
+            env=environment(tmp_path_factory.getbasetemp() / "jax-cache"),
+            stdout=subprocess.DEVNULL,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        peaks.append(used.ru_maxrss / 1024)
+    assert len(read_video(here / "o600.mp4")[0]) == 600
+    assert peaks[1] - peaks[0] < 60, peaks

@@ -1,0 +1,120 @@
+"""Readers and writers of files."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.images import write_picture
+from camfuse_jax.video import open_reader, open_writer
+
+pytest.importorskip("av")
+from moving import read_video, texture, write_video
+
+
+def test_a_file_gives_frames_with_times(tmp_path):
+    frames = [texture(index) for index in range(8)]
+    reader = open_reader(str(write_video(tmp_path / "a.mp4", frames, 20)))
+    assert (reader.facts.rate, reader.facts.size, reader.facts.duration) == (20.0, (64, 96), 0.4)
+    found = list(reader.frames())
+    np.testing.assert_allclose([frame.time for frame in found], np.arange(8) / 20, atol=1e-6)
+    np.testing.assert_allclose(reader.times(), np.arange(8) / 20, atol=1e-6)
+    for frame, original in zip(found, frames, strict=True):
+        assert np.abs(frame.samples[..., 1].astype(int) - original).mean() < 3
+    assert [frame.time for frame in reader.near([0.1, 9.0])] == pytest.approx([0.1, 0.35])
+
+
+def test_deep_gray_keeps_its_depth(tmp_path):
+    deep = np.arange(64 * 96, dtype=np.uint16).reshape(64, 96) * 7
+    path = write_video(tmp_path / "a.mkv", [deep], 10, codec="ffv1", pix_fmt="gray16le", options={})
+    (frame,) = open_reader(str(path)).frames()
+    np.testing.assert_array_equal(frame.samples, deep)
+
+
+def test_a_folder_is_ordered_by_number(tmp_path):
+    for index in (1, 2, 10):
+        write_picture(tmp_path / f"frame_{index}.png", np.full((4, 4), index, np.uint8))
+    reader = open_reader(str(tmp_path), rate=4)
+    assert [(frame.time, int(frame.samples[0, 0])) for frame in reader.frames()] == [(0, 1), (0.25, 2), (0.5, 10)]
+    assert [int(frame.samples[0, 0]) for frame in reader.near([0.0, 0.6])] == [1, 10]
+    write_picture(tmp_path / "frame_11.png", np.zeros((5, 4), np.uint8))
+    with pytest.raises(InputError, match=r"frame_11\.png"):
+        list(open_reader(str(tmp_path)).frames())
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all" * 99])
+def test_what_is_no_video_is_refused_by_name(tmp_path, content):
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.mp4"):
+        open_reader(str(tmp_path / "a.mp4"))
+
+
+@pytest.mark.parametrize("index_first", [True, False])
+def test_a_file_that_lost_its_end_is_refused(tmp_path, index_first):
+    """With its index at the end it cannot be opened at all; with the index first it ends too early."""
+    frames = [np.random.default_rng(index).integers(0, 256, (64, 96), dtype=np.uint8) for index in range(20)]
+    path = write_video(tmp_path / "a.mp4", frames, 10, container={"movflags": "faststart"} if index_first else None)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(InputError, match=r"a\.mp4"):
+        list(open_reader(str(path)).frames())
+
+
+def test_damage_in_the_middle_is_told_with_its_place(tmp_path):
+    frames = [np.random.default_rng(index).integers(0, 256, (64, 96), dtype=np.uint8) for index in range(20)]
+    content = bytearray(write_video(tmp_path / "a.mp4", frames, 10).read_bytes())
+    middle = content.index(b"mdat") + len(content) // 2
+    content[middle : middle + 3000] = bytes(byte ^ 0x5A for byte in content[middle : middle + 3000])
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.mp4.* \d\.\d\d s"):
+        list(open_reader(str(tmp_path / "a.mp4")).frames())
+
+
+def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UsageError, match=r"camfuse-jax\[video\]"):
+        open_reader(str(tmp_path / "a.mp4"))
+
+
+def test_a_written_video_has_the_frames_times_and_colours_given(tmp_path):
+    colour = np.zeros((41, 53, 3), np.uint8)
+    colour[...] = (200, 120, 40)
+    with open_writer(tmp_path / "o" / "a.mp4", rate=10, force=False) as writer:
+        for time in (5.0, 5.1, 5.4):
+            writer.write(colour, time)
+    times, frames = read_video(tmp_path / "o" / "a.mp4")
+    assert times == pytest.approx([0, 0.1, 0.4], abs=1e-3)
+    assert frames.shape == (3, 42, 54, 3)  # 4:2:0 needs even sides
+    assert np.abs(frames.astype(int) - (200, 120, 40)).max() <= 4
+    with open_writer(tmp_path / "g.mp4", rate=10, force=False) as writer:
+        writer.write(np.arange(256, dtype=np.uint8).reshape(16, 16), 0.0)
+    assert np.abs(read_video(tmp_path / "g.mp4")[1][0, ..., 0].astype(int) - np.arange(256).reshape(16, 16)).mean() < 3
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "folder"])
+def test_a_failed_run_leaves_the_old_result_and_nothing_else(tmp_path, name):
+    image = np.full((16, 16), 100, np.uint8)
+    with open_writer(tmp_path / name, rate=10, force=False) as writer:
+        writer.write(image, 0.0)
+
+    def listing():
+        return sorted((str(path), path.is_file() and path.read_bytes()) for path in tmp_path.rglob("*"))
+
+    before = listing()
+    with pytest.raises(UsageError, match="--force"):
+        open_writer(tmp_path / name, rate=10, force=False)
+    with pytest.raises(ZeroDivisionError), open_writer(tmp_path / name, rate=10, force=True) as writer:
+        writer.write(image + 50, 0.0)
+        raise ZeroDivisionError
+    assert listing() == before
+    with open_writer(tmp_path / name, rate=10, force=True) as writer:
+        writer.write(image + 50, 0.0)
+    assert listing() != before
+    assert len(listing()) == len(before)
+
+
+def test_a_folder_with_other_files_is_never_replaced(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="other"):
+        open_writer(tmp_path, rate=10, force=True)
