@@ -30,7 +30,8 @@ def to_onnx(params: Params) -> bytes:
     drawn = _decoder(graph, fused, params.decoder)
     cut = crop_like(graph, drawn, "ir", margin=params.net.margin)
     graph.node("Mul", graph.node("Add", graph.node("Tanh", cut), one), half, name="fused")
-    told = {"made_by": "camfuse_jax", "range": "float32 in [0, 1]", "inputs": "ir, vis: (n, 1, h, w), same size", "rule": params.fusion.rule}
+    told = {"range": "float32 in [0, 1]", "inputs": "ir, vis: (n, 1, h, w), same size", "made_by": "camfuse_jax"}
+    told["rule"] = params.fusion.rule
     model = graph.model(inputs={"ir": _SHAPE, "vis": _SHAPE}, outputs={"fused": _SHAPE}, told=told)
     return model.SerializeToString()
 

@@ -10,8 +10,6 @@ from camfuse_jax.export.onnx_graph import Graph, gaussian
 from camfuse_jax.fusion import Params
 from camfuse_jax.fusion.rules import FLAT, SILENT
 
-_PLACES, _ALL = [2, 3], [1, 2, 3]
-
 
 def fusion_rule(graph: Graph, params: Params, features: str) -> str:
     """Adds the rule of the weights.
@@ -73,7 +71,7 @@ def _place(graph: Graph, params: Params, features: str) -> str:
     settings, channels = params.fusion, params.net.encoder_widths[-1]
     base = gaussian(graph, features, settings.base_cells, channels=channels, name="base")
     details = graph.halves(graph.node("Sub", features, base), prefix="detail")
-    mean = graph.node("ReduceMean", features, axes=_PLACES)
+    mean = graph.node("ReduceMean", graph.node("ReduceMean", features, axes=[3]), axes=[2])
     means = graph.halves(mean, prefix="mean")
     contrasts = graph.halves(graph.node("Sub", base, mean), prefix="contrast")
     same = _sameness(graph, *contrasts)
@@ -110,9 +108,8 @@ def _ir_share(graph: Graph, params: Params, ir_detail: str, vis_detail: str) -> 
 
 def _sameness(graph: Graph, ir: str, vis: str) -> str:
     """Fourth power of the contrasts' correlation, 0 where it is negative or one of them is flat, (n, 1, 1, 1)."""
-    axes = graph.integers(*_ALL)
     product, ir_energy, vis_energy = (
-        graph.node("ReduceSum", graph.node("Mul", a, b), axes) for a, b in ((ir, vis), (ir, ir), (vis, vis))
+        _total(graph, graph.node("Mul", a, b)) for a, b in ((ir, vis), (ir, ir), (vis, vis))
     )
     energy = graph.node("Mul", ir_energy, vis_energy)
     flat = graph.node("LessOrEqual", energy, _number(graph, FLAT))
@@ -123,8 +120,15 @@ def _sameness(graph: Graph, ir: str, vis: str) -> str:
     return graph.node("Mul", square, square, name="sameness")
 
 
+def _total(graph: Graph, x: str) -> str:
+    # Axis by axis: runtimes add one number after the other, and over millions of them float32 loses digits.
+    for axis in (3, 2, 1):
+        x = graph.node("ReduceSum", x, graph.integers(axis))
+    return x
+
+
 def _once(graph: Graph, same: str, gain: float) -> str:
-    """gain / (1 + same * (gain - 1))."""
+    """A gain that becomes 1 where the two images are the same: gain / (1 + same * (gain - 1))."""
     return graph.node("Div", _number(graph, gain), _affine(graph, same, gain - 1, 1.0))
 
 

@@ -18,9 +18,7 @@ def fuse(
     return (model.decoder(RULES[model.fusion.rule](model, ir, vis), ir_unit.shape[2:]) + 1) / 2
 
 
-def fuse_u8(
-    model: CamFuse, ir: UInt8[Tensor, "n 1 h w"], vis: UInt8[Tensor, "n 1 h w"]
-) -> UInt8[Tensor, "n 1 h w"]:
+def fuse_u8(model: CamFuse, ir: UInt8[Tensor, "n 1 h w"], vis: UInt8[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 1 h w"]:
     """Fuses 8-bit images."""
     fused = fuse(model, ir.float() / 255, vis.float() / 255)
     return torch.clamp(torch.round(fused * 255), 0, 255).to(torch.uint8)

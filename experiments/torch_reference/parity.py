@@ -57,7 +57,8 @@ def parity(config: Config, params: Params, pairs: Images, *, weights: str, out: 
 
 def _stamp(weights: str, rule: str) -> dict[str, str]:
     versions = f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, torch {torch.__version__}"
-    return {"weights": weights, "fusion rule": rule, "versions": versions, "machine": f"{platform.machine()}, float32 on the CPU"}
+    machine = f"{platform.machine()}, float32 on the CPU"
+    return {"weights": weights, "fusion rule": rule, "versions": versions, "machine": machine}
 
 
 def _forward(params: Params, pairs: Images) -> Iterator[Row]:
