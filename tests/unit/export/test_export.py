@@ -62,6 +62,12 @@ def test_rules_without_onnx_are_refused_by_name(rule):
     assert "place, eq5" in str(refused.value)
 
 
+@pytest.mark.parametrize("rule", ["adaptive", "l1"])
+def test_stablehlo_takes_the_rules_that_onnx_does_not(rule):
+    params = small_params(fusion=FusionConfig(rule=rule))
+    assert export.check("stablehlo", _write("stablehlo", params), params, sizes=[(2, 17, 23)]) < export.TOLERANCE
+
+
 @pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
 def test_other_weights_are_noticed(kind):
     content = _write(kind, small_params())
