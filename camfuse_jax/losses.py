@@ -25,10 +25,10 @@ def _blur(x: Float[Array, "n h w"]) -> Float[Array, "n h2 w2"]:
     return sum(taps[i] * rows[:, :, i : i + width] for i in range(SSIM_WINDOW))
 
 
-def ssim(a: Float[Array, "n h w 1"], b: Float[Array, "n h w 1"]) -> Float[Array, " n"]:
-    """Structural similarity (Wang et al. 2004), Gaussian window 11, sigma 1.5, dynamic range 2.
+def dissimilarity(a: Float[Array, "n h w 1"], b: Float[Array, "n h w 1"]) -> Float[Array, " n"]:
+    """1 - SSIM (Wang et al. 2004), Gaussian window 11, sigma 1.5, dynamic range 2.
 
-    Equals scikit-image's with `gaussian_weights=True, use_sample_covariance=False`, averaged over the positions
+    SSIM equals scikit-image's with `gaussian_weights=True, use_sample_covariance=False`, averaged over the positions
     where the window fits. No square root and no division that can be zero, so its gradient is finite on flat images.
 
     Raises:
@@ -37,13 +37,18 @@ def ssim(a: Float[Array, "n h w 1"], b: Float[Array, "n h w 1"]) -> Float[Array,
     if min(a.shape[1:3]) < SSIM_WINDOW:
         raise ValueError(f"SSIM needs images of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, got {a.shape[1:3]}.")
     a, b = a[..., 0].astype(jnp.float32), b[..., 0].astype(jnp.float32)
-    moments = _blur(jnp.concatenate([a, b, a * a + b * b, a * b]))
-    mean_a, mean_b, squares, product = jnp.split(moments, 4)
-    mean_squares = mean_a**2 + mean_b**2
-    covariance = product - mean_a * mean_b
-    numerator = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2)
-    denominator = (mean_squares + _C1) * (squares - mean_squares + _C2)
-    return jnp.mean(numerator / denominator, axis=(1, 2))
+    moments = _blur(jnp.concatenate([a, b, a * a + b * b, (a - b) ** 2]))
+    mean_a, mean_b, squares, apart = jnp.split(moments, 4)
+    mean_squares, mean_apart = mean_a**2 + mean_b**2, (mean_a - mean_b) ** 2
+    # Both factors of SSIM as what they lack to one: good reconstructions have 0.999, and 1 minus that keeps few digits.
+    luminance = mean_apart / (mean_squares + _C1)
+    structure = (apart - mean_apart) / (squares - mean_squares + _C2)
+    return jnp.mean(luminance + structure - luminance * structure, axis=(1, 2))
+
+
+def ssim(a: Float[Array, "n h w 1"], b: Float[Array, "n h w 1"]) -> Float[Array, " n"]:
+    """Structural similarity; see `dissimilarity`."""
+    return 1 - dissimilarity(a, b)
 
 
 def pixel_loss(image: Float[Array, "n h w 1"], reconstructed: Float[Array, "n h w 1"]) -> Float[Array, " n"]:
@@ -56,8 +61,8 @@ def autoencoder_loss(
 ) -> tuple[Float[Array, " n"], dict[str, Array]]:
     """L_ae = L_pixel + lambda (1 - SSIM) (Eqs. 7 and 9)."""
     pixel = pixel_loss(image, reconstructed)
-    similarity = ssim(image, reconstructed)
-    return pixel + ssim_weight * (1 - similarity), {"pixel": pixel, "ssim": similarity}
+    unlike = dissimilarity(image, reconstructed)
+    return pixel + ssim_weight * unlike, {"pixel": pixel, "ssim": 1 - unlike}
 
 
 def cross_entropy_loss(logits: Float[Array, "n 2"], label: Int[Array, " n"]) -> Float[Array, " n"]:

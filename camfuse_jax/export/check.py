@@ -1,6 +1,6 @@
 """Does an exported network give what `fuse` gives?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,14 @@ TOLERANCE = 1e-5
 SIZES = ((1, 1, 1), (1, 17, 23), (2, 64, 48), (3, 30, 31), (1, 120, 161))
 
 
-def check(kind: str, content: bytes, params: Params) -> float:
+def check(kind: str, content: bytes, params: Params, *, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
     """Runs an exported network on noise of several sizes, odd ones among them, and compares it with `fuse`.
 
     Args:
         kind: `onnx` or `stablehlo`.
         content: The exported file.
         params: Weights it was made from.
+        sizes: Pairs, height and width of each trial.
 
     Returns:
         The largest absolute difference, images being in [0, 1].
@@ -31,7 +32,7 @@ def check(kind: str, content: bytes, params: Params) -> float:
     run = {"onnx": _onnx_runner, "stablehlo": _stablehlo_runner}[kind](content)
     rng = np.random.default_rng(0)
     worst = 0.0
-    for shape in SIZES:
+    for shape in sizes:
         ir, vis = rng.random((2, *shape, 1), np.float32)
         found = float(np.max(np.abs(run(ir, vis) - np.asarray(fuse(params, ir, vis)))))
         if not found <= TOLERANCE:

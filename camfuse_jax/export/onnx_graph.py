@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from camfuse_jax.errors import UsageError
+from camfuse_jax.fusion.rules import gaussian_taps
 
 OPSET = 17
 _IR_VERSION = 8  # of the ONNX release that brought opset 17, so that runtimes of that age read the file
@@ -80,6 +81,18 @@ def convolution(
     if bias is not None:
         inputs.append(graph.constant(f"{name}.bias", bias))
     return graph.node("Conv", *inputs, name=name, **how)
+
+
+def gaussian(graph: Graph, x: str, cells: float, *, channels: int, name: str) -> str:
+    """Blurs maps along height and width, edges repeated (`fusion.rules.smooth`); 0 cells leaves them as they are."""
+    if not cells:
+        return x
+    taps = gaussian_taps(cells).astype(np.float32)
+    x = pad_edge(graph, x, len(taps) // 2)
+    for axis, shape in (("rows", (1, 1, -1, 1)), ("cols", (1, 1, 1, -1))):
+        kernel = graph.constant(f"{name}.{axis}", np.tile(taps.reshape(shape), (channels, 1, 1, 1)))
+        x = graph.node("Conv", x, kernel, group=channels)
+    return x
 
 
 def upsample(graph: Graph, x: str) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from camfuse_jax.config import Modality
 from camfuse_jax.export.onnx_graph import Graph, convolution, crop_like, pad_edge, phase_bias, upsample
+from camfuse_jax.export.onnx_rules import fusion_rule
 from camfuse_jax.fusion import Params
 from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
 
@@ -20,35 +20,20 @@ def to_onnx(params: Params) -> bytes:
     odd sizes and cropping are inside the graph.
 
     Raises:
-        UsageError: If the package onnx is not installed.
+        UsageError: If the package onnx is not installed, or the fusion rule is not exported (`adaptive`, `l1`).
     """
     graph = Graph()
     two, one, half = (graph.constant(name, np.float32(v)) for name, v in (("two", 2), ("one", 1), ("half", 0.5)))
     both = graph.node("Concat", "ir", "vis", axis=0)
     sym = graph.node("Sub", graph.node("Mul", both, two), one, name="images_sym")
-    features = graph.halves(_encoder(graph, sym, params.encoder, margin=params.net.margin), prefix="features")
-    fused = _fusion_rule(graph, params, *features)
+    fused = fusion_rule(graph, params, _encoder(graph, sym, params.encoder, margin=params.net.margin))
     drawn = _decoder(graph, fused, params.decoder)
     cut = crop_like(graph, drawn, "ir", margin=params.net.margin)
     graph.node("Mul", graph.node("Add", graph.node("Tanh", cut), one), half, name="fused")
     told = {"range": "float32 in [0, 1]", "inputs": "ir, vis: (n, 1, h, w), same size", "made_by": "camfuse_jax"}
+    told["rule"] = params.fusion.rule
     model = graph.model(inputs={"ir": _SHAPE, "vis": _SHAPE}, outputs={"fused": _SHAPE}, told=told)
     return model.SerializeToString()
-
-
-def _fusion_rule(graph: Graph, params: Params, ir: str, vis: str) -> str:
-    """Emits the nodes of the weights' fusion rule; another rule is another function here."""
-    return _eq5(graph, params, ir, vis)
-
-
-def _eq5(graph: Graph, params: Params, ir: str, vis: str) -> str:
-    """Both images' features, each channel times its channel weight (Eqs. 3 and 5)."""
-    weights = np.asarray(params.channel_weights).reshape(2, 1, -1, 1, 1)
-    parts = [
-        graph.node("Mul", x, graph.constant(f"channel_weights.{kind.name.lower()}", weights[kind]))
-        for kind, x in ((Modality.IR, ir), (Modality.VIS, vis))
-    ]
-    return graph.node("Add", *parts, name="fused_features")
 
 
 def _encoder(graph: Graph, x: str, encoder: Mapping[str, Any], *, margin: int) -> str:

@@ -15,7 +15,8 @@ from jaxtyping import Array, Float
 from camfuse_jax import cam
 from camfuse_jax.config import FusionConfig, Modality
 
-_SILENT = 1e-3  # activity below which neither image has anything to show and both count alike
+SILENT = 1e-3  # activity below which neither image has anything to show and both count alike
+FLAT = 1e-12  # product of two contrasts' energies up to which there is nothing to correlate
 _BLOCK = 16
 
 Features = Float[Array, "n h w k"]
@@ -57,29 +58,37 @@ def smooth(x: Float[Array, "n h w c"], cells: float) -> Float[Array, "n h w c"]:
 
 def _smooth_axis(x: Array, cells: float, axis: int) -> Array:
     # A Gaussian along one axis as products with one small matrix, block by block: a depthwise convolution would be
-    # limited by memory, tap by tap; this is a dense product.
+    # limited by memory, tap by tap; this is a dense product. A window is a block and the few that follow it, so that
+    # nothing here counts the blocks and sizes may be symbolic (`export.stablehlo`).
     reach = math.ceil(3 * cells)
     size = x.shape[axis]
     blocks = -(-size // _BLOCK)
-    span = _BLOCK + 2 * reach
+    beyond = -(-2 * reach // _BLOCK)
     around = [(0, 0)] * x.ndim
-    around[axis] = (reach, reach + blocks * _BLOCK - size)
+    around[axis] = (reach, (blocks + beyond) * _BLOCK - reach - size)
     padded = jnp.pad(x, around, mode="edge")
-    windows = jnp.stack(
-        [jax.lax.slice_in_dim(padded, i * _BLOCK, i * _BLOCK + span, axis=axis) for i in range(blocks)], axis=axis
-    )
+    parted = padded.reshape(*x.shape[:axis], blocks + beyond, _BLOCK, *x.shape[axis + 1 :])
+    following = [jax.lax.slice_in_dim(parted, i, blocks + i, axis=axis) for i in range(beyond + 1)]
+    following[-1] = jax.lax.slice_in_dim(following[-1], 0, _BLOCK + 2 * reach - beyond * _BLOCK, axis=axis + 1)
+    windows = jax.lax.concatenate(following, axis + 1)
     form = "os,nbswc->nbowc" if axis == 1 else "os,nhbsc->nhboc"
-    blurred = jnp.einsum(form, _band(cells, reach, span), windows)
+    blurred = jnp.einsum(form, _band(cells, reach, _BLOCK + 2 * reach), windows)
     whole = blurred.reshape(*x.shape[:axis], blocks * _BLOCK, *x.shape[axis + 1 :])
     return jax.lax.slice_in_dim(whole, 0, size, axis=axis)
 
 
 def _band(cells: float, reach: int, span: int) -> Float[np.ndarray, "o s"]:
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / cells) ** 2)
     matrix = np.zeros((_BLOCK, span))
     for row in range(_BLOCK):
-        matrix[row, row : row + 2 * reach + 1] = taps / taps.sum()
+        matrix[row, row : row + 2 * reach + 1] = gaussian_taps(cells)
     return matrix.astype(np.float32)
+
+
+def gaussian_taps(cells: float) -> Float[np.ndarray, " t"]:
+    """Weights of `smooth` along one axis, from -3 to 3 standard deviations; their sum is 1."""
+    reach = math.ceil(3 * cells)
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / cells) ** 2)
+    return taps / taps.sum()
 
 
 def _eq5(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
@@ -164,7 +173,7 @@ def _sameness(ir: Features, vis: Features) -> Float[Array, "n 1 1 1"]:
 
     energy = total(ir * ir) * total(vis * vis)
     # Two where's: the root has no finite derivative at 0, and the unused branch must not reach it.
-    flat = energy <= 1e-12
+    flat = energy <= FLAT
     correlation = jnp.where(flat, 0.0, total(ir * vis) / jnp.sqrt(jnp.where(flat, 1.0, energy)))
     return jnp.maximum(correlation, 0.0) ** 4
 
@@ -177,7 +186,7 @@ def ir_share(
     for modality, detail in ((Modality.IR, ir_detail), (Modality.VIS, vis_detail)):
         own = cam.over_places(weights, modality, detail.ndim)
         logs.append(
-            jnp.log(_SILENT + smooth(jnp.sum(own * jnp.abs(detail), axis=-1, keepdims=True), config.place_cells))
+            jnp.log(SILENT + smooth(jnp.sum(own * jnp.abs(detail), axis=-1, keepdims=True), config.place_cells))
         )
     odds = config.sharpness * (logs[0] - logs[1])
     return 1 / (1 + jnp.exp(-odds))

@@ -1,5 +1,6 @@
 """Between the two sides in memory: models from `Params`, trees as flat arrays, batches of the same windows."""
 
+import dataclasses
 from typing import Any
 
 import flax.traverse_util
@@ -14,11 +15,14 @@ from torch_reference.networks import CamFuse
 
 
 def from_params(params: Params) -> CamFuse:
-    """Builds the PyTorch model with the same weights."""
-    net = params.net
-    model = CamFuse(
-        net.encoder_widths, net.decoder_widths, net.phase_bias, net.margin, net.init, net.branches, net.strides
-    )
+    """Builds the PyTorch model with the same weights and rule.
+
+    Raises:
+        ValueError: If the weights carry unequal gains (`balanced`), which no file holds and no rule here knows.
+    """
+    if params.ir_gain != params.vis_gain:
+        raise ValueError(f"Gains {params.ir_gain} and {params.vis_gain} have no counterpart in PyTorch.")
+    model = CamFuse(**dataclasses.asdict(params.net), fusion=params.fusion)
     arrays = torch_arrays({part: getattr(params, part) for part in ("encoder", "decoder", "classifier")})
     model.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
     return model.eval()

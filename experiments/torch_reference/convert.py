@@ -20,8 +20,10 @@ import safetensors.numpy
 
 from camfuse_jax.errors import CamfuseError, CheckpointError, ResourceError, UsageError
 from camfuse_jax.fusion import load_params, save_params
+from camfuse_jax.safety.seal import seal
 
 Arrays = Mapping[str, np.ndarray]
+_ENTRY, _SEAL = "camfuse_jax", "sha256"
 _CONV = re.compile(r"(?:en|de)coder/conv\d+(?:/conv)?/(kernel|bias)")
 _DEPTHWISE = re.compile(r"classifier/depthwise\d+/(kernel|bias)")
 _BRANCH = re.compile(r"(classifier\.depthwise\d+)\.branches\.(\d+)\.(weight|bias)")
@@ -90,7 +92,7 @@ def convert(*, weights: str, to: str | None, out: pathlib.Path | None) -> None:
 
     Args:
         weights: For `to="torch"` what `load_params` takes, for `to="jax"` a file that `to="torch"` wrote, or one with
-            the same names, layouts and header.
+            the same names, layouts and header; a header without `sha256` is taken for weights changed since.
         to: `torch` or `jax`.
         out: The file to write.
 
@@ -111,7 +113,9 @@ def convert(*, weights: str, to: str | None, out: pathlib.Path | None) -> None:
             _write(out, to_torch(arrays), header)
         else:
             # Through the package's own reader, which checks names, shapes and values against the header's network.
-            _write(between, to_jax(read(pathlib.Path(weights))[0]), read(pathlib.Path(weights))[1])
+            arrays, header = read(pathlib.Path(weights))
+            arrays = to_jax(arrays)
+            _write(between, arrays, _sealed(header, arrays))
             try:
                 params = load_params(between)
             except CamfuseError as error:
@@ -136,6 +140,17 @@ def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except (safetensors.SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}.") from error
     return arrays, header.get("__metadata__", {})
+
+
+def _sealed(header: dict[str, str], arrays: Arrays) -> dict[str, str]:
+    """The header with a digest of the arrays, where it has none: who trains in PyTorch cannot know it."""
+    try:
+        described = json.loads(header.get(_ENTRY, ""))
+    except ValueError:
+        return header  # the package's reader says what is wrong with it
+    if isinstance(described, dict) and _SEAL not in described:
+        described[_SEAL] = seal(arrays, json.dumps(described))
+    return {_ENTRY: json.dumps(described)}
 
 
 def _write(path: pathlib.Path, arrays: Arrays, header: dict[str, str]) -> None:

@@ -1,6 +1,4 @@
-"""Class activation and fusion in PyTorch (Eqs. 3, 5, 6, 13 and 14)."""
-
-from collections.abc import Callable
+"""Class activation and fusion in PyTorch (Eqs. 6, 13 and 14)."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -8,38 +6,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from torch_reference.networks import CamFuse
-
-IR, VIS = 0, 1
-
-
-def channel_weights(class_weights: Float[Tensor, "2 k"]) -> Float[Tensor, "2 k"]:
-    """Squashes class weights into (0, 1) (Eq. 3)."""
-    return 0.5 * torch.tanh(class_weights) + 0.5
-
-
-def eq5(model: CamFuse, ir: Float[Tensor, "n k h w"], vis: Float[Tensor, "n k h w"]) -> Float[Tensor, "n k h w"]:
-    """Adds both images' features, each channel times its channel weight (Eq. 5)."""
-    weights = channel_weights(model.classifier.head.weight)[:, None, :, None, None]
-    return weights[IR] * ir + weights[VIS] * vis
-
-
-RULES: dict[str, Callable[[CamFuse, Tensor, Tensor], Tensor]] = {"eq5": eq5}
+from torch_reference.rules import RULES
 
 
 def fuse(
-    model: CamFuse, ir_unit: Float[Tensor, "n 1 h w"], vis_unit: Float[Tensor, "n 1 h w"], *, rule: str = "eq5"
+    model: CamFuse, ir_unit: Float[Tensor, "n 1 h w"], vis_unit: Float[Tensor, "n 1 h w"]
 ) -> Float[Tensor, "n 1 h w"]:
-    """Fuses images in [0, 1]."""
+    """Fuses images in [0, 1] by the rule of the weights, `model.fusion`."""
     both = model.encoder(torch.cat([ir_unit, vis_unit]) * 2 - 1)
     ir, vis = both.chunk(2)
-    return (model.decoder(RULES[rule](model, ir, vis), ir_unit.shape[2:]) + 1) / 2
+    return (model.decoder(RULES[model.fusion.rule](model, ir, vis), ir_unit.shape[2:]) + 1) / 2
 
 
-def fuse_u8(
-    model: CamFuse, ir: UInt8[Tensor, "n 1 h w"], vis: UInt8[Tensor, "n 1 h w"], *, rule: str = "eq5"
-) -> UInt8[Tensor, "n 1 h w"]:
+def fuse_u8(model: CamFuse, ir: UInt8[Tensor, "n 1 h w"], vis: UInt8[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 1 h w"]:
     """Fuses 8-bit images."""
-    fused = fuse(model, ir.float() / 255, vis.float() / 255, rule=rule)
+    fused = fuse(model, ir.float() / 255, vis.float() / 255)
     return torch.clamp(torch.round(fused * 255), 0, 255).to(torch.uint8)
 
 

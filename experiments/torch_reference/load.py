@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 from safetensors import safe_open
 
@@ -9,8 +10,9 @@ from torch_reference.networks import CamFuse
 
 
 def load_model(path: str | pathlib.Path) -> CamFuse:
-    """Loads what `--stage convert --to torch` wrote."""
+    """Loads what `--stage convert --to torch` wrote: networks, weights and fusion rule."""
     with safe_open(path, framework="pt") as file:
-        model = CamFuse(**json.loads(file.metadata()["net"]))
+        described = json.loads(file.metadata()["camfuse_jax"])
+        model = CamFuse(**described["net"], fusion=types.SimpleNamespace(**described["fusion"]))
         model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no dict)
     return model.eval()

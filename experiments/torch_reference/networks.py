@@ -1,6 +1,7 @@
 """Encoder, decoder and depthwise classifier in PyTorch, NCHW (section 2.1, Eqs. 1, 2, 4 and 6)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -124,7 +125,11 @@ class Classifier(nn.Module):
 
 
 class CamFuse(nn.Module):
-    """The three networks; arguments are those of `camfuse_jax.config.NetConfig` (`init` is of no use here)."""
+    """The three networks and the rule they fuse by.
+
+    Arguments are those of `camfuse_jax.config.NetConfig` (`init` is of no use here), and `fusion`, a `FusionConfig` of
+    camfuse_jax or anything with the same names, which only fusing needs.
+    """
 
     def __init__(
         self,
@@ -135,9 +140,12 @@ class CamFuse(nn.Module):
         init: str = "lapped",
         branches: int = 4,
         strides: Sequence[int] = (1, 2, 1, 2, 1, 2),
+        *,
+        fusion: Any = None,
     ):
         super().__init__()
         del init
+        self.fusion = fusion
         k = encoder_widths[-1]
         self.encoder = Encoder(encoder_widths, margin=margin)
         self.decoder = Decoder(k, decoder_widths, phase_bias=phase_bias, margin=margin)

@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import platform
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import jaxlib
@@ -15,11 +16,13 @@ from camfuse_jax import cam, fusion
 from camfuse_jax.config import Config
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.fusion import Params
+from camfuse_jax.fusion.rules import combine
 from camfuse_jax.nets import make_classifier, make_decoder, make_encoder
 from torch_reference import fusion as torch_fusion
 from torch_reference import parity_gpu, parity_training, table
 from torch_reference.bridge import from_params, nchw, nhwc
 from torch_reference.networks import CamFuse
+from torch_reference.rules import RULES, channel_weights
 from torch_reference.table import FORWARD, Row, compare, compare_levels
 
 Images = Sequence[tuple[str, np.ndarray, np.ndarray]]
@@ -42,7 +45,7 @@ def parity(config: Config, params: Params, pairs: Images, *, weights: str, out: 
     with jax.default_device(jax.devices("cpu")[0]), jax.default_matmul_precision("highest"):
         rows = [*_forward(params, pairs), *parity_training.rows(config, params, *pairs[0][1:])]
     rows += parity_gpu.rows(params, pairs)
-    stamp = _stamp(weights)
+    stamp = _stamp(weights, params.fusion.rule)
     text = table.markdown(rows, stamp)
     values = {"stamp": stamp, "rows": [{**dataclasses.asdict(row), "passed": row.passed} for row in rows]}
     table.write(out, "parity", text, values)
@@ -52,16 +55,17 @@ def parity(config: Config, params: Params, pairs: Images, *, weights: str, out: 
         raise CamfuseError(f"PyTorch and camfuse_jax differ by more than is allowed: {', '.join(missed)}.")
 
 
-def _stamp(weights: str) -> dict[str, str]:
+def _stamp(weights: str, rule: str) -> dict[str, str]:
     versions = f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, torch {torch.__version__}"
-    return {"weights": weights, "versions": versions, "machine": f"{platform.machine()}, float32 on the CPU"}
+    machine = f"{platform.machine()}, float32 on the CPU"
+    return {"weights": weights, "fusion rule": rule, "versions": versions, "machine": machine}
 
 
 def _forward(params: Params, pairs: Images) -> Iterator[Row]:
     model = from_params(params)
     for which, pair in (("class weights (Eq. 1)", "class_weights"), ("channel weights (Eq. 3)", "channel_weights")):
         weights = model.classifier.head.weight.detach()
-        theirs = weights if pair == "class_weights" else torch_fusion.channel_weights(weights)
+        theirs = weights if pair == "class_weights" else channel_weights(weights)
         yield compare(which, "-", getattr(params, pair), theirs.numpy(), allowed=FORWARD)
     _, ir, vis = pairs[0]
     # A part of the first pair, and the same without a few rows and columns, so that neither side divides by four.
@@ -104,7 +108,7 @@ def _theirs(model: CamFuse, both: torch.Tensor) -> dict[str, np.ndarray]:
         "CAAM (Eq. 13)": agnostic.numpy(),
         "CAM at image size": torch_fusion.full_size(model, own, size).numpy(),
         "CAAM at image size": torch_fusion.full_size(model, agnostic, size).numpy(),
-        "fused features (Eq. 5)": nhwc(torch_fusion.eq5(model, features[:1], features[1:])),
+        _fused(model.fusion): nhwc(RULES[model.fusion.rule](model, features[:1], features[1:])),
         "fused, float": nhwc(torch_fusion.fuse(model, both[:1], both[1:])),
     }
 
@@ -113,6 +117,10 @@ def _ours(params: Params, both: jax.Array) -> dict[str, jax.Array]:
     features, _ = make_encoder(params.net).apply({"params": params.encoder}, both * 2 - 1)
     drawn, _ = make_decoder(params.net).apply({"params": params.decoder}, features, both.shape[1:3])
     logits, named = make_classifier(params.net).apply({"params": params.classifier}, features)
+    channels = params.channel_weights
+    if params.fusion.rule == "adaptive":
+        contributions = named["pooled"] * params.class_weights
+        channels = cam.channel_weights(contributions)[None]
     return {
         "features (Eq. 4)": features,
         "reconstructed images": drawn,
@@ -120,5 +128,9 @@ def _ours(params: Params, both: jax.Array) -> dict[str, jax.Array]:
         "logits (Eq. 2)": logits,
         "CAM (Eq. 14)": cam.cam(named["last"], params.class_weights),
         "CAAM (Eq. 13)": cam.caam(named["last"]),
-        "fused features (Eq. 5)": cam.fuse_features(features[:1], features[1:], params.channel_weights),
+        _fused(params.fusion): combine(params.fusion, features[:1], features[1:], channels, params.balance),
     }
+
+
+def _fused(settings: Any) -> str:
+    return f"fused features (rule {settings.rule})"

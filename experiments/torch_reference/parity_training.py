@@ -60,7 +60,7 @@ def _autoencoder_losses(config: Config, params: Params, image: np.ndarray, label
             lambda model: torch_losses.pixel_loss(given(model), model.reconstruct(given(model))).mean(),
         ),
         "1 - SSIM (Eq. 9)": (
-            lambda tree: jnp.mean(1 - losses.ssim(image, restored(tree))),
+            lambda tree: jnp.mean(losses.dissimilarity(image, restored(tree))),
             lambda model: (1 - torch_losses.ssim(given(model), model.reconstruct(given(model)))).mean(),
         ),
         "L_ae (Eq. 7)": (

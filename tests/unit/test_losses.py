@@ -80,6 +80,13 @@ def test_ssim_is_symmetric_and_one_for_equal_images():
     np.testing.assert_allclose(_ssim(IMAGE, IMAGE), 1, rtol=0, atol=1e-6)
 
 
+def test_dissimilarity_of_nearly_equal_images_keeps_its_digits():
+    nearly = np.float32(IMAGE + 1e-3 * RNG.normal(size=IMAGE.shape))
+    expected = 1 - reference.ssim(IMAGE, nearly)
+    assert np.all(expected < 1e-4)  # 1 minus a float32 SSIM would keep three digits of it, or fewer
+    np.testing.assert_allclose(jax.jit(losses.dissimilarity)(IMAGE, nearly), expected, rtol=1e-4)
+
+
 def test_ssim_takes_the_smallest_image_and_refuses_smaller_ones():
     smallest = IMAGE[:, :11, :11]
     np.testing.assert_allclose(_ssim(smallest, smallest), 1, rtol=0, atol=1e-6)

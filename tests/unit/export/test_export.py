@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from small_nets import NET, small_params
 
-from camfuse_jax import export
+from camfuse_jax import balanced, export
+from camfuse_jax.config import FusionConfig
 from camfuse_jax.errors import CamfuseError, UsageError
+from camfuse_jax.export.check import onnx_session
 from camfuse_jax.stages.export_network import export_network
 
 VARIANTS = [NET, dataclasses.replace(NET, phase_bias=False, margin=0)]
@@ -25,15 +27,52 @@ def _write(kind, params):
 @pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
 @pytest.mark.parametrize("net", VARIANTS, ids=["phase bias, margin", "plain"])
 def test_exported_network_is_fuse(kind, net):
-    params = small_params(net)
-    assert export.check(kind, _write(kind, params), params) < export.TOLERANCE
+    params = small_params(net, fusion=FusionConfig())
+    sizes = export.SIZES if (kind, net) == ("onnx", NET) else [(1, 1, 1), (2, 35, 29)]
+    assert export.check(kind, _write(kind, params), params, sizes=sizes) < export.TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        FusionConfig(base_cells=0.8, place_cells=0.0, sharpness=1.0),
+        *(FusionConfig(rule=rule, gain=1.5) for rule in ("eq5", "unit_sum", "mean", "add", "max")),
+    ],
+    ids=lambda fusion: fusion.rule,
+)
+def test_every_exported_rule_and_the_balance_are_those_of_fuse(fusion):
+    params = balanced(small_params(fusion=fusion), ir_gain=3.0)
+    assert export.check("onnx", _write("onnx", params), params, sizes=[(2, 17, 23)]) < export.TOLERANCE
+
+
+def test_two_equal_and_two_flat_images_are_finite():
+    content = _write("onnx", small_params(fusion=FusionConfig()))
+    session = onnx_session(content)
+    busy = np.random.default_rng(0).random((1, 1, 20, 24), np.float32)
+    for image in (busy, np.full_like(busy, 0.4)):
+        (fused,) = session.run(None, {"ir": image, "vis": image})
+        assert np.all(np.isfinite(fused))
+
+
+@pytest.mark.parametrize("rule", ["adaptive", "l1"])
+def test_rules_without_onnx_are_refused_by_name(rule):
+    pytest.importorskip("onnx", reason="ONNX is not installed: pip install '.[export]'")
+    with pytest.raises(UsageError, match=f"Fusion rule {rule} cannot be exported to ONNX") as refused:
+        export.to_onnx(small_params(fusion=FusionConfig(rule=rule)))
+    assert "place, eq5" in str(refused.value)
+
+
+@pytest.mark.parametrize("rule", ["adaptive", "l1"])
+def test_stablehlo_takes_the_rules_that_onnx_does_not(rule):
+    params = small_params(fusion=FusionConfig(rule=rule))
+    assert export.check("stablehlo", _write("stablehlo", params), params, sizes=[(2, 17, 23)]) < export.TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
 def test_other_weights_are_noticed(kind):
     content = _write(kind, small_params())
     with pytest.raises(CamfuseError, match="differs from fuse"):
-        export.check(kind, content, small_params(seed=1))
+        export.check(kind, content, small_params(seed=1), sizes=[(1, 17, 23)])
 
 
 def test_odd_sizes_are_among_those_checked():

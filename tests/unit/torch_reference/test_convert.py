@@ -9,15 +9,16 @@ import safetensors.numpy
 from small_nets import NET, small_params
 from torch_reference.convert import convert, read, to_jax, to_torch
 
+from camfuse_jax.config import FusionConfig
 from camfuse_jax.errors import CheckpointError, UsageError
-from camfuse_jax.fusion import save_params
+from camfuse_jax.fusion import load_params, save_params
 
 
 @pytest.mark.parametrize("phase_bias", [True, False])
 def test_there_and_back_is_the_same_file(tmp_path, phase_bias):
     net = dataclasses.replace(NET, phase_bias=phase_bias)
     start, there, back = (tmp_path / f"{name}.safetensors" for name in ("start", "there", "back"))
-    save_params(start, small_params(net))
+    save_params(start, small_params(net, fusion=FusionConfig(rule="unit_sum", gain=1.25, level=0.1)))
     convert(weights=str(start), to="torch", out=there)
     convert(weights=str(there), to="jax", out=back)
     assert back.read_bytes() == start.read_bytes()
@@ -32,7 +33,9 @@ def test_shipped_weights_come_back_as_the_same_arrays(tmp_path):
     assert arrays["decoder.phase3.bias"].shape == (32, 2, 2)
     assert arrays["classifier.depthwise1.branches.3.weight"].shape == (128, 1, 3, 3)
     assert arrays["classifier.head.weight"].shape == (2, 128)
-    assert json.loads(header["net"])["margin"] == 4
+    described = json.loads(header["camfuse_jax"])
+    assert described["net"]["margin"] == 4
+    assert described["fusion"] == dataclasses.asdict(load_params("tno").fusion)
     back, _ = read(tmp_path / "j.safetensors")
     assert all(np.array_equal(value, to_jax(arrays)[name]) for name, value in back.items())
 
@@ -77,9 +80,25 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
     for file, told in (
         (absent, "no weights at"),
         (text, "not a safetensors"),
-        (bare, "net"),
+        (bare, "camfuse_jax"),
         (short, "conv3/conv/bias"),
     ):
         with pytest.raises(CheckpointError, match=told):
             convert(weights=str(file), to="jax", out=tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+def test_weights_changed_in_pytorch_need_no_digest(tmp_path):
+    there, back = tmp_path / "t.safetensors", tmp_path / "j.safetensors"
+    save_params(tmp_path / "start", small_params())
+    convert(weights=str(tmp_path / "start"), to="torch", out=there)
+    arrays, header = read(there)
+    arrays["encoder.conv1.bias"] = arrays["encoder.conv1.bias"] + np.float32(0.5)
+    there.write_bytes(safetensors.numpy.save(arrays, header))
+    with pytest.raises(CheckpointError, match="damaged"):
+        convert(weights=str(there), to="jax", out=back)
+    described = json.loads(header["camfuse_jax"])
+    del described["sha256"]
+    there.write_bytes(safetensors.numpy.save(arrays, {"camfuse_jax": json.dumps(described)}))
+    convert(weights=str(there), to="jax", out=back)
+    assert np.array_equal(load_params(back).encoder["conv1"]["conv"]["bias"], arrays["encoder.conv1.bias"])

@@ -1,10 +1,12 @@
 """The PyTorch networks, losses and training steps give what the JAX ones give, on narrow random networks."""
 
 import dataclasses
+import typing
 
 import jax
 import numpy as np
 import pytest
+import reference
 from small_nets import NET, small_params
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[torch]'")
@@ -15,18 +17,21 @@ from torch_reference.bridge import from_params, nchw, nhwc, torch_arrays  # noqa
 from torch_reference.convert import convert  # noqa: E402
 from torch_reference.load import load_model  # noqa: E402
 from torch_reference.parity import _intermediates  # noqa: E402
+from torch_reference.rules import RULES  # noqa: E402
 
-from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config  # noqa: E402
-from camfuse_jax.fusion import fuse, save_params  # noqa: E402
+from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, FusionConfig, Rule  # noqa: E402
+from camfuse_jax.fusion import balanced, fuse, save_params  # noqa: E402
+from camfuse_jax.fusion.rules import combine  # noqa: E402
 from camfuse_jax.nets import equalise, make_encoder  # noqa: E402
 from camfuse_jax.training.optimizer import schedule  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny, and waiting threads of PyTorch take time from the rest
 
 
-@pytest.mark.parametrize(("phase_bias", "margin"), [(True, 4), (False, 0)])
-def test_every_intermediate_agrees(phase_bias, margin):
-    params = small_params(dataclasses.replace(NET, phase_bias=phase_bias, margin=margin))
+@pytest.mark.parametrize(("phase_bias", "margin", "rule"), [(True, 4, "place"), (False, 0, "adaptive")])
+def test_every_intermediate_agrees(phase_bias, margin, rule):
+    net = dataclasses.replace(NET, phase_bias=phase_bias, margin=margin)
+    params = small_params(net, fusion=FusionConfig(rule=rule))
     both = np.random.default_rng(0).random((2, 29, 39, 1), np.float32)
     rows = list(_intermediates(params, from_params(params), both))
     assert len(rows) == 10
@@ -43,8 +48,39 @@ def test_a_wrong_weight_is_noticed():
     assert missed == ["reconstructed images", "fused, float"]
 
 
+def _features(shape=(2, 11, 18, 6)):
+    """Smooth places with noise upon them, alike in parts of the two."""
+    rng = np.random.default_rng(0)
+    low = np.cumsum(np.cumsum(rng.normal(size=(2, *shape)), axis=2), axis=3)
+    low[1] += low[0]
+    return np.maximum(0.05 * low + rng.normal(size=low.shape), 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in typing.get_args(Rule) if rule != "adaptive"])
+def test_every_rule_agrees(rule):
+    params = small_params(fusion=FusionConfig(rule=rule, gain=1.5, base_cells=1.5, place_cells=0.7))
+    ir, vis = _features()
+    expected = np.asarray(combine(params.fusion, ir, vis, params.channel_weights))
+    found = nhwc(RULES[rule](from_params(params), nchw(ir), nchw(vis)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_place_is_the_independent_float64_version():
+    params = small_params(fusion=FusionConfig(base_cells=1.5, place_cells=0.7))
+    ir, vis = (np.float64(x[:1]) for x in _features())
+    model = from_params(params).double()
+    found = nhwc(RULES["place"](model, nchw(ir), nchw(vis)))
+    weights = 0.5 * np.tanh(np.float64(params.class_weights)) + 0.5
+    np.testing.assert_allclose(found, reference.fuse_by_place(params.fusion, ir, vis, weights), rtol=1e-9, atol=1e-9)
+
+
+def test_gains_are_refused():
+    with pytest.raises(ValueError, match="no counterpart"):
+        from_params(balanced(small_params(), ir_gain=2.0))
+
+
 def test_8_bit_images_agree():
-    params = small_params()
+    params = small_params(fusion=FusionConfig())
     ir, vis = np.random.default_rng(0).integers(256, size=(2, 1, 21, 34, 1), dtype=np.uint8)
     found = torch_fusion.fuse_u8(from_params(params), *(torch.tensor(np.moveaxis(x, 3, 1)) for x in (ir, vis)))
     apart = np.abs(np.asarray(fuse(params, ir, vis), int) - np.moveaxis(found.numpy(), 1, 3))
@@ -58,6 +94,7 @@ def test_a_converted_file_loads_without_jax_types(tmp_path):
     convert(weights=str(tmp_path / "j.safetensors"), to="torch", out=tmp_path / "t.safetensors")
     model, expected = load_model(tmp_path / "t.safetensors"), from_params(params).state_dict()
     assert model.encoder.margin == NET.margin
+    assert vars(model.fusion) == dataclasses.asdict(params.fusion)
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
 
 
