@@ -80,6 +80,7 @@ def test_a_second_call_trains_nothing_and_prints_the_same(run, trained):
     assert "step 4/4" not in again.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(run, trained, tmp_path):
     folder, first = trained
     shutil.copytree(folder / "w", tmp_path / "w")

@@ -61,9 +61,8 @@ def _state(workdir, monkeypatch):
     return kept[-1]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, whole, monkeypatch, capsys, number, code):
     shutil.copytree(whole / "pairs", tmp_path / "pairs")
     original = parallel.make_step
