@@ -9,7 +9,9 @@ import tyro
 from camfuse_jax import runtime
 from camfuse_jax.commands.doctor import Doctor
 from camfuse_jax.commands.evaluate import Evaluate
+from camfuse_jax.commands.export import Export
 from camfuse_jax.commands.fuse import Fuse
+from camfuse_jax.commands.report import Report
 from camfuse_jax.errors import CamfuseError, ResourceError
 
 _subcommand = tyro.conf.subcommand
@@ -18,6 +20,8 @@ Command = (
     Annotated[Fuse, _subcommand("fuse")]
     | Annotated[Doctor, _subcommand("doctor")]
     | Annotated[Evaluate, _subcommand("eval")]
+    | Annotated[Report, _subcommand("report")]
+    | Annotated[Export, _subcommand("export")]
 )
 INTERRUPTED = 130
 

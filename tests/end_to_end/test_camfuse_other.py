@@ -20,7 +20,7 @@ def test_help_shows_an_example_each_and_loads_no_jax(tmp_path):
         "try: main(sys.argv[1:])\nexcept SystemExit as e: assert not e.code\n"
         "print([m for m in ('jax', 'scipy', 'matplotlib', 'cv2') if m in sys.modules])"
     )
-    for command in ((), ("fuse",), ("doctor",), ("eval",)):
+    for command in ((), ("fuse",), ("doctor",), ("eval",), ("report",), ("export",)):
         run = [sys.executable, "-c", code, *command, "--help"]
         done = subprocess.run(run, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -72,3 +72,18 @@ def test_eval_is_the_stage_of_the_same_name(camfuse, tmp_path):
     assert done.returncode == 0, done.stderr
     assert all(key in done.stdout for key in ("EN", "AG", "SCD", "SSIM", "VIF"))
     refused(camfuse("eval", "--dataset", "none", cwd=tmp_path), 3, "no data set 'none'")
+
+
+@pytest.mark.slow
+def test_report_is_the_stage_of_the_same_name(camfuse, tmp_path):
+    save_params(tmp_path / "small.safetensors", small_params())
+    for kind, image in zip(("ir", "vis"), synthetic_pair(3, 96, 120), strict=True):
+        write_picture(tmp_path / kind / "a.png", image)
+    done = camfuse("report", "ir", "vis", "-o", "page.html", "--weights", "small.safetensors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "<!doctype html>" in (tmp_path / "page.html").read_text().lower()[:100]
+    refused(camfuse("report", "ir", "nowhere", cwd=tmp_path), 3, "nowhere")
+
+
+def test_export_says_what_it_needs(camfuse, tmp_path):
+    refused(camfuse("export", "-o", "x.onnx", "--weights", "none.safetensors", cwd=tmp_path), 4, "none.safetensors")
