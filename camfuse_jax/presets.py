@@ -50,6 +50,7 @@ def paper() -> Config:
             learning_rate=1e-6,
             schedule="constant",
             augment=False,
+            start="he",
             channel_size=0.0,
             weight_rms=0.0,
         ),

@@ -15,7 +15,7 @@ from camfuse_jax.data.loader import Loader
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.windows import take_window, windows
 from camfuse_jax.fusion import Params, save_params
-from camfuse_jax.nets import equalise, init_classifier, make_classifier, make_encoder, rescale_head
+from camfuse_jax.nets import averaging_start, equalise, init_classifier, make_classifier, make_encoder, rescale_head
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.train_autoencoder import load_autoencoder
 from camfuse_jax.stages.train_autoencoder import stage_config as ae_config
@@ -105,6 +105,8 @@ def make_loss(config: Config, *, steps_per_epoch: int) -> LossFn:
 def start(config: Config, encoder: Any, image_sym: np.ndarray) -> dict[str, Any]:
     """The classifier's parameters before training, scaled on a first batch where the config says so."""
     classifier = init_classifier(config.net, seed=config.seed)
+    if config.cls.start == "mean":
+        classifier = averaging_start(classifier)
     if not config.cls.channel_size:
         return classifier
 
