@@ -8,7 +8,7 @@ from jax import export
 
 from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion import Params
-from camfuse_jax.fusion.apply import fuse_unit
+from camfuse_jax.fusion.program import fuse_unit
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

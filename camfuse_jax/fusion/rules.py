@@ -5,7 +5,8 @@ decoder. The decoder is nearly linear in features, so those may be negative.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from jaxtyping import Array, Float
 
 from camfuse_jax import cam
 from camfuse_jax.config import FusionConfig, Modality
+from camfuse_jax.nets.borders import Size, extended, inside
 
 SILENT = 1e-3  # activity below which neither image has anything to show and both count alike
 FLAT = 1e-12  # product of two contrasts' energies up to which there is nothing to correlate
@@ -29,8 +31,14 @@ def combine(
     vis_features: Features,
     weights: Weights,
     balance: tuple[float | Array, float | Array] = (0.5, 0.5),
+    *,
+    size: Size | None = None,
+    found: "Statistics | None" = None,
 ) -> Features:
     """Applies the rule that a config names.
+
+    Whatever a rule knows of the whole image is in `found`; the rest is local (`reach`), so that an image can be drawn
+    tile by tile.
 
     Args:
         config: Which rule, and its settings.
@@ -38,10 +46,21 @@ def combine(
         vis_features: Features of the visible images.
         weights: Channel weights, rows ordered as `Modality`; one set, or one per pair (rule `adaptive`).
         balance: Shares of the two images in what rule `place` adds; they sum to 1.
+        size: Rows and columns that are image (`nets.borders`), beyond which the features repeat the last; None for all.
+        found: What is known of the whole image; by default it is taken from the features.
     """
     if config.rule == "place":
-        return _place(config, ir_features, vis_features, weights, balance)
+        return _place(config, ir_features, vis_features, weights, balance, size, found)
+    if config.rule == "l1":
+        return _l1(ir_features, vis_features, size)
     return _RULES[config.rule](config, ir_features, vis_features, weights)
+
+
+def reach(config: FusionConfig) -> int:
+    """How many cells away a place of the features may be that a place of the result still depends on."""
+    if config.rule == "place":
+        return _radius(config.base_cells) + _radius(config.place_cells)
+    return 1 if config.rule == "l1" else 0
 
 
 def smooth(x: Float[Array, "n h w c"], cells: float) -> Float[Array, "n h w c"]:
@@ -60,7 +79,7 @@ def _smooth_axis(x: Array, cells: float, axis: int) -> Array:
     # A Gaussian along one axis as products with one small matrix, block by block: a depthwise convolution would be
     # limited by memory, tap by tap; this is a dense product. A window is a block and the few that follow it, so that
     # nothing here counts the blocks and sizes may be symbolic (`export.stablehlo`).
-    reach = math.ceil(3 * cells)
+    reach = _radius(cells)
     size = x.shape[axis]
     blocks = -(-size // _BLOCK)
     beyond = -(-2 * reach // _BLOCK)
@@ -77,6 +96,10 @@ def _smooth_axis(x: Array, cells: float, axis: int) -> Array:
     return jax.lax.slice_in_dim(whole, 0, size, axis=axis)
 
 
+def _radius(cells: float) -> int:
+    return math.ceil(3 * cells)
+
+
 def _band(cells: float, reach: int, span: int) -> Float[np.ndarray, "o s"]:
     matrix = np.zeros((_BLOCK, span))
     for row in range(_BLOCK):
@@ -86,7 +109,7 @@ def _band(cells: float, reach: int, span: int) -> Float[np.ndarray, "o s"]:
 
 def gaussian_taps(cells: float) -> Float[np.ndarray, " t"]:
     """Weights of `smooth` along one axis, from -3 to 3 standard deviations; their sum is 1."""
-    reach = math.ceil(3 * cells)
+    reach = _radius(cells)
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / cells) ** 2)
     return taps / taps.sum()
 
@@ -119,10 +142,9 @@ def _max(config: FusionConfig, ir: Features, vis: Features, weights: Weights) ->
     return jnp.maximum(ir, vis)
 
 
-def _l1(config: FusionConfig, ir: Features, vis: Features, weights: Weights) -> Features:
+def _l1(ir: Features, vis: Features, size: Size | None) -> Features:
     """DenseFuse's l1-norm strategy (Li and Wu 2019): sum over channels, 3x3 average, shares of the total."""
-    del config, weights
-    activity = [_box(jnp.sum(jnp.abs(features), axis=-1, keepdims=True)) for features in (ir, vis)]
+    activity = [_box(extended(jnp.sum(jnp.abs(x), axis=-1, keepdims=True), size)) for x in (ir, vis)]
     share = activity[0] / jnp.maximum(activity[0] + activity[1], 1e-12)
     return share * ir + (1 - share) * vis
 
@@ -139,6 +161,8 @@ def _place(
     vis: Features,
     weights: Weights,
     balance: tuple[float | Array, float | Array],
+    size: Size | None,
+    found: "Statistics | None",
 ) -> Features:
     """Class activation by place: brightness is added, detail is taken from where the class activity is.
 
@@ -150,10 +174,10 @@ def _place(
     """
     bases = [smooth(features, config.base_cells) for features in (ir, vis)]
     details = [features - base for features, base in zip((ir, vis), bases, strict=True)]
-    share = ir_share(config, *details, weights)
-    means = [jnp.mean(features, axis=(1, 2), keepdims=True) for features in (ir, vis)]
+    share = ir_share(config, *details, weights, size)
+    found = found or place_statistics((ir, vis), bases, size)
+    means, same = found.means, found.same
     contrasts = [base - mean for base, mean in zip(bases, means, strict=True)]
-    same = _sameness(*contrasts)
 
     def once(gain: float) -> Array:
         return gain / (1 + same * (gain - 1))
@@ -165,39 +189,69 @@ def _place(
     return level * mean + once(config.base_gain) * contrast + once(config.detail_gain) * detail
 
 
-def _sameness(ir: Features, vis: Features) -> Float[Array, "n 1 1 1"]:
-    """Fourth power of the correlation of two contrasts, 0 where it is negative: near 1 only for near copies."""
+class Statistics(NamedTuple):
+    """What rule `place` knows of the whole image.
+
+    Attributes:
+        means: Mean of each channel, of the infrared and the visible features.
+        same: Fourth power of the correlation of both bases' contrasts, 0 where it is negative: near 1 only for near
+            copies.
+    """
+
+    means: tuple[Float[Array, "n 1 1 k"], Float[Array, "n 1 1 k"]]
+    same: Float[Array, "n 1 1 1"]
+
+
+def place_statistics(features: Sequence[Features], bases: Sequence[Features], size: Size | None = None) -> Statistics:
+    """What rule `place` has to know of the whole image.
+
+    Args:
+        features: Of the infrared and the visible image.
+        bases: The same blurred over `base_cells`.
+        size: Rows and columns that are image; None for all.
+    """
+    mask = None if size is None else inside(features[0], size)
+    means = [jnp.mean(x, axis=(1, 2), keepdims=True, where=mask) for x in features]
+    contrasts = [base - mean for base, mean in zip(bases, means, strict=True)]
+    ir, vis = contrasts if mask is None else [jnp.where(mask, x, 0) for x in contrasts]
 
     def total(x: Array) -> Array:
         return jnp.sum(x, axis=(1, 2, 3), keepdims=True)
 
-    energy = total(ir * ir) * total(vis * vis)
+    return Statistics(tuple(means), sameness(total(ir * vis), total(ir * ir) * total(vis * vis)))
+
+
+def sameness(product: Float[Array, "n 1 1 1"], energy: Float[Array, "n 1 1 1"]) -> Float[Array, "n 1 1 1"]:
+    """Fourth power of a correlation, 0 where it is negative.
+
+    Args:
+        product: Sum over places and channels of the two contrasts' product.
+        energy: Product of the sums of their squares.
+    """
     # Two where's: the root has no finite derivative at 0, and the unused branch must not reach it.
     flat = energy <= FLAT
-    correlation = jnp.where(flat, 0.0, total(ir * vis) / jnp.sqrt(jnp.where(flat, 1.0, energy)))
+    correlation = jnp.where(flat, 0.0, product / jnp.sqrt(jnp.where(flat, 1.0, energy)))
     return jnp.maximum(correlation, 0.0) ** 4
 
 
 def ir_share(
-    config: FusionConfig, ir_detail: Features, vis_detail: Features, weights: Weights
+    config: FusionConfig, ir_detail: Features, vis_detail: Features, weights: Weights, size: Size | None = None
 ) -> Float[Array, "n h w 1"]:
     """How much of the detail comes from the infrared image at each place, from 0 to 1 (rule `place`)."""
     logs = []
     for modality, detail in ((Modality.IR, ir_detail), (Modality.VIS, vis_detail)):
         own = cam.over_places(weights, modality, detail.ndim)
-        logs.append(
-            jnp.log(SILENT + smooth(jnp.sum(own * jnp.abs(detail), axis=-1, keepdims=True), config.place_cells))
-        )
+        activity = extended(jnp.sum(own * jnp.abs(detail), axis=-1, keepdims=True), size)
+        logs.append(jnp.log(SILENT + smooth(activity, config.place_cells)))
     odds = config.sharpness * (logs[0] - logs[1])
     return 1 / (1 + jnp.exp(-odds))
 
 
-# Rule `place` alone takes a balance.
+# Rule `place` alone takes a balance, and it and l1 look at neighbours.
 _RULES: dict[str, Callable[[FusionConfig, Features, Features, Weights], Features]] = {
     "eq5": _eq5,
     "adaptive": _eq5,
     "unit_sum": _unit_sum,
-    "l1": _l1,
     "mean": _mean,
     "add": _add,
     "max": _max,

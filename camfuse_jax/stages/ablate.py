@@ -147,11 +147,13 @@ def _shuffle(class_weights: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _score(pairs: Sequence, params: Params, name: str) -> ScoreTable:
-    fused = {pair: np.asarray(fusion.fuse(params, ir, vis)) for pair, ir, vis in pairs}
+    buckets = fusion.plan(vis.shape for *_, vis in pairs)
+    fused = {pair: np.asarray(fusion.fuse(params, ir, vis, buckets=buckets)) for pair, ir, vis in pairs}
     return score(pairs, fused, metrics=KEYS, method=name)
 
 
 def _correct(pairs: Sequence, params: Params) -> int:
     """Test images that the classifier takes for what they are."""
-    seen = [fusion.explain(params, ir, vis).probability[0] for _, ir, vis in pairs]
+    buckets = fusion.plan(vis.shape for *_, vis in pairs)
+    seen = [fusion.explain(params, ir, vis, buckets=buckets).probability[0] for _, ir, vis in pairs]
     return sum(int(p[modality].argmax() == modality) for p in seen for modality in Modality)

@@ -10,7 +10,8 @@ import numpy as np
 from camfuse_jax import fusion
 from camfuse_jax.config import Modality
 from camfuse_jax.data.sources import PairSource
-from camfuse_jax.fusion.apply import Params
+from camfuse_jax.fusion import Params
+from camfuse_jax.fusion.placing import cut, run_by_size
 from camfuse_jax.metrics import (
     ALL_METRICS,
     PAPER_METRICS,
@@ -22,7 +23,7 @@ from camfuse_jax.metrics import (
     write_tables,
 )
 from camfuse_jax.nets import make_decoder, make_encoder
-from camfuse_jax.runtime import compiler_options
+from camfuse_jax.nets.borders import Size, true_borders
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.scoring import OURS, choose_weights, fuse_pairs, named_folders
 
@@ -71,14 +72,14 @@ def judge(params: Params, pairs: PairSource) -> str:
 
     A weak auto-encoder caps every fusion score, and an ignorant classifier's weights mean nothing.
     """
-    run = jax.jit(_reconstruct, compiler_options=compiler_options())
     rows, correct, total = [], 0, 0
     scores: dict[str, list[tuple[float | None, ...]]] = {"ir": [], "vis": []}
+    buckets = fusion.plan(image.shape for image in pairs.vis)
     for _, ir, vis in pairs:
         for kind, image in (("ir", ir), ("vis", vis)):
-            restored = np.asarray(run(params, image))
+            restored = cut(run_by_size(_reconstruct, params, image, buckets=buckets), *image.shape)
             scores[kind].append((_defined(ssim, image, restored), _defined(vif, image, restored)))
-        seen = fusion.explain(params, ir, vis).probability[0]
+        seen = fusion.explain(params, ir, vis, buckets=buckets).probability[0]
         correct += int(seen[Modality.IR].argmax() == Modality.IR) + int(seen[Modality.VIS].argmax() == Modality.VIS)
         total += 2
     for kind, values in scores.items():
@@ -97,8 +98,9 @@ def _defined(metric: Callable[..., float], image: np.ndarray, restored: np.ndarr
         return None
 
 
-def _reconstruct(params: Params, image_u8: jax.Array) -> jax.Array:
+def _reconstruct(params: Params, image_u8: jax.Array, size: Size | None) -> jax.Array:
     sym = image_u8.astype(np.float32)[None, ..., None] / 127.5 - 1
-    features, _ = make_encoder(params.net).apply({"params": params.encoder}, sym)
-    restored, _ = make_decoder(params.net).apply({"params": params.decoder}, features, sym.shape[1:3])
+    with true_borders(params.net, size):
+        features, _ = make_encoder(params.net).apply({"params": params.encoder}, sym)
+        restored, _ = make_decoder(params.net).apply({"params": params.decoder}, features, sym.shape[1:3])
     return jax.numpy.rint((restored[0, ..., 0] + 1) * 127.5)

@@ -20,6 +20,7 @@ from camfuse_jax.stages.video_plan import VideoResult, check_numbers, overlap, p
 from camfuse_jax.video import VIDEO_SUFFIXES, Frame, Matching, Reader, open_reader, open_writer
 from camfuse_jax.video.writing import Writer
 
+_BUCKETS = fusion.Exact()  # all frames have one size
 _SAMPLES = 5  # pairs over the whole video from which ranges are found
 
 
@@ -184,7 +185,7 @@ def _fused(params, settled: Settled, ir: Frame, vis: Frame, gray: bool, steady: 
     ready = settled.ready(ir.samples, vis.samples)
     colour = ready.vis_unit.ndim == 3
     luma = luma_unit(ready.vis_unit).astype(np.float32) if colour else ready.vis_unit
-    fused = fuse_frame(params, ready.ir_unit, luma, valid=ready.valid)
+    fused = fuse_frame(params, ready.ir_unit, luma, valid=ready.valid, buckets=_BUCKETS)
     if steady is not None:
         steadied = steady(ready.ir_unit, luma, fused)
         fused = steadied if ready.valid is None else np.where(ready.valid, steadied, fused)

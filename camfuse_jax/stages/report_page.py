@@ -144,10 +144,10 @@ def report_page(
     taken = sorted(others.keys() & {OURS, *BASELINES})
     if taken:
         raise UsageError(f"--fused {', '.join(taken)}: that name is taken.", "Choose another name.")
-    fused = {}
+    fused, buckets = {}, fusion.plan(vis.shape for *_, vis in pairs)
     for name, ir, vis in tqdm(pairs, desc="fuse", unit="pair", disable=None):
         _same_size(name, ir, vis)
-        fused[name] = np.asarray(fusion.fuse(params, ir, vis))
+        fused[name] = np.asarray(fusion.fuse(params, ir, vis, buckets=buckets))
     tables = score_folders(pairs, {}, others={OURS: fused, **others}, metrics=metrics, protocol=protocol)
     html = page_html(
         tqdm(_views(params, pairs, fused, others), desc="draw", total=len(pairs), unit="pair", disable=None),
@@ -192,16 +192,17 @@ def _views(
     fused: Mapping[str, np.ndarray],
     others: Mapping[str, Mapping[str, pathlib.Path]],
 ) -> Iterator[PairView]:
+    buckets = fusion.plan(vis.shape for *_, vis in pairs)
     for name, ir, vis in pairs:
-        seen = fusion.explain(params, ir, vis)
+        seen = fusion.explain(params, ir, vis, buckets=buckets)
         yield PairView(
             name=name,
             ir=ir,
             vis=vis,
             fused=fused[name],
-            ir_cam=np.asarray(seen.ir_cam[0]),
-            vis_cam=np.asarray(seen.vis_cam[0]),
-            channels=channel_sizes(params, ir, vis),
+            ir_cam=np.asarray(seen.ir_cam)[0],
+            vis_cam=np.asarray(seen.vis_cam)[0],
+            channels=channel_sizes(params, ir, vis, buckets=buckets),
             others={method: read_gray(files[name]) for method, files in others.items()},
         )
 

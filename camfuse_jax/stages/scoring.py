@@ -28,8 +28,9 @@ def fuse_pairs(params: Params, pairs: PairSource, out: Path) -> dict[str, UInt8[
         ResourceError: If a file cannot be written.
     """
     fused = {}
+    buckets = fusion.plan(image.shape for image in pairs.vis)
     for name, ir, vis in pairs:
-        fused[name] = np.asarray(fusion.fuse(params, ir, vis))
+        fused[name] = np.asarray(fusion.fuse(params, ir, vis, buckets=buckets))
         write_gray(out / OURS / f"{name}.png", fused[name])
     return fused
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from camfuse_jax.fusion import explain, fuse, load_params
-from camfuse_jax.fusion.apply import fuse_unit
+from camfuse_jax.fusion.program import fuse_unit
 from camfuse_jax.stress.outcome import Outcome
 
 TOLERANCE = 1e-6

@@ -10,7 +10,7 @@ import pytest
 from small_nets import small_params
 
 from camfuse_jax import explain, fuse
-from camfuse_jax.fusion.apply import fuse_unit
+from camfuse_jax.fusion.program import fuse_unit
 from camfuse_jax.stress.numbers import TOLERANCE, odd_images
 
 SIDE = 32
