@@ -64,7 +64,7 @@ def _ae(options: Options) -> None:
 def _cls(options: Options) -> None:
     from camfuse_jax.stages.train_classifier import train_classifier
 
-    train_classifier(options.config, _places(options))
+    train_classifier(options.config, _places(options), autoencoder=options.autoencoder)
 
 
 def _fuse(options: Options) -> None:

@@ -86,8 +86,8 @@ class FusionConfig:
     gain: float = 1.0
     base_cells: float = 4.0
     place_cells: float = 2.0
-    sharpness: float = 2.0
-    evidence: float = 0.25
+    sharpness: float = 5.0
+    evidence: float = 0.15
     base_gain: float = 1.9
     detail_gain: float = 1.3
     level: float = 0.3

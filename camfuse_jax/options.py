@@ -81,6 +81,8 @@ class Options:
         out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
         weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
             it has trained any, else the shipped ones.
+        autoencoder: Stage cls: train on the encoder of these weights instead of the workdir's own (as for
+            --weights), so that a classifier for another camera takes minutes.
         rule: Stages fuse and eval: fusion rule instead of the one that the weights bring (see --fusion.rule).
         limit: Stage report: only the first pairs; 0 means all.
         fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
@@ -106,6 +108,7 @@ class Options:
     vis: pathlib.Path | None = None
     out: pathlib.Path | None = None
     weights: str | None = None
+    autoencoder: str | None = None
     rule: Rule | None = None
     limit: int = 0
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
