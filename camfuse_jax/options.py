@@ -81,7 +81,7 @@ class Options:
         out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
         weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
             it has trained any, else the shipped ones.
-        rule: Stages fuse and eval: fusion rule instead of the one that the weights bring (see --fusion.rule).
+        rule: Stages fuse, eval and ablate: fusion rule instead of the one that the weights bring (see --fusion.rule).
         limit: Stage report: only the first pairs; 0 means all.
         fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
             repeatable. Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if set.
@@ -97,7 +97,7 @@ class Options:
     """
 
     stage: Stage
-    preset: Literal["default", "paper", "tiny"] = "default"
+    preset: Literal["default", "paper", "ablation", "tiny"] = "default"
     dataset: str = "tno"
     workdir: pathlib.Path = pathlib.Path("runs/default")
     data: pathlib.Path | None = None
