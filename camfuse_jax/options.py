@@ -85,7 +85,7 @@ class Options:
         limit: Stage report: only the first pairs; 0 means all.
         fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
             repeatable. Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if set.
-        metrics: Stages eval, table and report: the paper's five columns, or more.
+        metrics: Stages eval, table and report: the paper's five and the noise estimate, or more.
         protocol: Stages eval, table and report: definitions of the metrics: paper, cddfuse or tang.
         seeds: Stage ablate: seeds of each retrained classifier; 0 leaves the retrained rows out.
         image: Stage figures: name of the test pair to show; default: the first.

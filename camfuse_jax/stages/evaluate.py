@@ -13,7 +13,7 @@ from camfuse_jax.data.sources import PairSource
 from camfuse_jax.fusion.apply import Params
 from camfuse_jax.metrics import (
     ALL_METRICS,
-    PAPER_METRICS,
+    BASIC_METRICS,
     UndefinedMetricError,
     markdown,
     score_folders,
@@ -26,7 +26,7 @@ from camfuse_jax.runtime import compiler_options
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.scoring import OURS, choose_weights, fuse_pairs, named_folders
 
-_METRICS = {"paper": PAPER_METRICS, "all": ALL_METRICS}
+_METRICS = {"paper": BASIC_METRICS, "all": ALL_METRICS}
 
 
 def evaluate_dataset(
@@ -47,7 +47,7 @@ def evaluate_dataset(
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         rule: Fusion rule instead of the one that the weights bring.
         others: `NAME=DIR` of other methods' fused images.
-        metrics: `paper` for the paper's five, `all` for all.
+        metrics: `paper` for the paper's five and the noise estimate, `all` for all.
         protocol: Metric definitions.
     """
     folders = named_folders(others)
