@@ -99,7 +99,9 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
 def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypatch, capsys, counted):
     fusion.save_params(tmp_path / "small.safetensors", small_params())
     places = Places(tmp_path, str(_dataset(tmp_path / "toy")))
-    recipe = ClassifierConfig(epochs=1, steps_per_epoch=2, batch_size=2, crop=24, stride=24, distance_from_epoch=0)
+    recipe = ClassifierConfig(
+        epochs=1, steps_per_epoch=2, batch_size=2, crop=24, stride=24, distance_from_epoch=0, channel_size=0.0
+    )
     settings = {"weights": str(tmp_path / "small.safetensors"), "seeds": 2, "out": tmp_path / "out"}
     ablate(dataclasses.replace(Config(), cls=recipe), places, **settings)
     text = capsys.readouterr().out
