@@ -32,6 +32,6 @@ def test_the_papers_own_rows():
 
 def test_table_3_is_of_tno_and_ends_with_the_papers_own_row():
     rows = printed_ablation("tno")
-    assert rows["without L_df"] == dict(zip(KEYS, "7.3243 4.0472 1.8196 0.7667 0.6647".split(), strict=True))
+    assert rows["without L_df"] == dict(zip(KEYS, ["7.3243", "4.0472", "1.8196", "0.7667", "0.6647"], strict=True))
     assert rows[PUBLISHED["tno"].own] == PUBLISHED["tno"].printed(PUBLISHED["tno"].own)
     assert printed_ablation("roadscene") == printed_ablation("mine") == {}
