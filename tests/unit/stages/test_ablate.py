@@ -99,9 +99,9 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
 def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypatch, capsys, counted):
     fusion.save_params(tmp_path / "small.safetensors", small_params())
     places = Places(tmp_path, str(_dataset(tmp_path / "toy")))
-    recipe = ClassifierConfig(
-        epochs=1, steps_per_epoch=2, batch_size=2, crop=24, stride=24, distance_from_epoch=0, channel_size=0.0
-    )
+    monkeypatch.setattr("camfuse_jax.stages.ablate._keep_compiled", lambda folder: None)  # a setting of the process
+    length = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 8, "crop": 16, "stride": 16, "distance_from_epoch": 0}
+    recipe = ClassifierConfig(**length, distance_weight=0.3, channel_size=0.0)
     settings = {"weights": str(tmp_path / "small.safetensors"), "seeds": 2, "out": tmp_path / "out"}
     ablate(dataclasses.replace(Config(), cls=recipe), places, **settings)
     text = capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypat
     assert "retrained without L_df (2 seeds)" in text
     assert "nan" not in text
     count = len(counted)
-    assert count == 21 + 10  # 15 rows of one or three draws, five rows of two heads
+    assert count == 13 + 9 + 10  # rows of one, of three draws, of two heads each
     monkeypatch.setattr(ablate_heads, "train_head", None)
     ablate(dataclasses.replace(Config(), cls=recipe), places, **settings)
     assert len(counted) == count
