@@ -3,6 +3,7 @@
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from camfuse_jax import runtime
 from camfuse_jax.errors import CamfuseError, StoppedError, UsageError
@@ -83,24 +84,25 @@ def _fuse(options: Options) -> None:
     ).run()
 
 
+def _whose(options: Options) -> dict[str, Any]:
+    """Where results go, which weights, and whose images stand beside ours."""
+    return {"out": options.out, "weights": options.weights, "others": options.fused}
+
+
+def _definitions(options: Options) -> dict[str, Any]:
+    return {"metrics": options.metrics, "protocol": options.protocol}
+
+
 def _eval(options: Options) -> None:
     from camfuse_jax.stages.evaluate import evaluate_dataset
 
-    evaluate_dataset(
-        _places(options),
-        out=options.out,
-        weights=options.weights,
-        rule=options.rule,
-        others=options.fused,
-        metrics=options.metrics,
-        protocol=options.protocol,
-    )
+    evaluate_dataset(_places(options), **_whose(options), **_definitions(options), rule=options.rule)
 
 
 def _report(options: Options) -> None:
     from camfuse_jax.stages.report_page import report_dataset, report_files
 
-    common = {name: getattr(options, name) for name in ("fused", "limit", "metrics", "protocol")}
+    common = {"fused": options.fused, "limit": options.limit, **_definitions(options)}
     if options.ir is None and options.vis is None:
         report_dataset(_places(options), out=options.out, weights=options.weights, **common)
     else:
@@ -111,34 +113,21 @@ def _report(options: Options) -> None:
 def _table(options: Options) -> None:
     from camfuse_jax.stages.make_table import make_table
 
-    make_table(
-        _places(options),
-        out=options.out,
-        weights=options.weights,
-        others=options.fused,
-        metrics=options.metrics,
-        protocol=options.protocol,
-    )
+    make_table(_places(options), **_whose(options), **_definitions(options))
 
 
 def _figures(options: Options) -> None:
     from camfuse_jax.stages.make_figures import make_figures
 
-    make_figures(
-        _places(options),
-        out=options.out,
-        weights=options.weights,
-        others=options.fused,
-        image=options.image,
-        zooms=options.zoom,
-        sheet=options.sheet,
-    )
+    shown = {"image": options.image, "zooms": options.zoom, "sheet": options.sheet}
+    make_figures(_places(options), **_whose(options), **shown)
 
 
 def _ablate(options: Options) -> None:
     from camfuse_jax.stages.ablate import ablate
 
-    ablate(options.config, _places(options), out=options.out, weights=options.weights, seeds=options.seeds)
+    chosen = {"out": options.out, "weights": options.weights, "rule": options.rule, "seeds": options.seeds}
+    ablate(options.config, _places(options), **chosen)
 
 
 def _export(options: Options) -> None:

@@ -15,14 +15,14 @@ from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.fusion import Params
 from camfuse_jax.fusion.params import SHIPPED, card
 from camfuse_jax.images import read_gray
-from camfuse_jax.metrics import ALL_METRICS, BASELINES, PAPER_METRICS, score_folders
+from camfuse_jax.metrics import ALL_METRICS, BASELINES, BASIC_METRICS, PAPER_METRICS, score_folders
 from camfuse_jax.report.channels import channel_sizes
 from camfuse_jax.report.page import PairView, page_html
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.scoring import OURS, choose_weights, named_folders
 
 GrayPair = tuple[str, UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]
-_METRICS = {"paper": PAPER_METRICS, "all": ALL_METRICS}
+_METRICS = {"paper": BASIC_METRICS, "all": ALL_METRICS}
 
 
 def report_dataset(
@@ -43,7 +43,7 @@ def report_dataset(
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         fused: `NAME=DIR` of other methods' fused images.
         limit: Only the first pairs; 0 means all.
-        metrics: `paper` for the paper's five, `all` for all.
+        metrics: `paper` for the paper's five and the noise estimate, `all` for all.
         protocol: Metric definitions.
 
     Raises:
