@@ -61,45 +61,41 @@ class Bench:
 class Options:
     """Trains the auto-encoder and the classifiers, fuses images, and scores them.
 
-        Examples:
-          run.py --stage fuse                                       the package's demo pair and weights
-          run.py --stage fuse --ir a_ir.png --vis a_vis.png --out fused
-          run.py --stage all --dataset tno --data ../shared/data    train, fuse and score
-          run.py --stage report --dataset tno --data ../shared/data one HTML page about every test pair
-          run.py --stage all --preset tiny                          rehearsal on synthetic pairs
-          run.py --stage export --to onnx --out camfuse.onnx        the network for another program
+    Examples:
+      run.py --stage fuse                                       the package's demo pair and weights
+      run.py --stage fuse --ir a_ir.png --vis a_vis.png --out fused
+      run.py --stage all --dataset tno --data ../shared/data    train, fuse and score
+      run.py --stage report --dataset tno --data ../shared/data one HTML page about every test pair
+      run.py --stage all --preset tiny                          rehearsal on synthetic pairs
+      run.py --stage export --to onnx --out camfuse.onnx        the network for another program
 
-        Attributes:
-            stage: What to do; `all` is data, ae, cls and eval in turn; convert, parity and bench need PyTorch.
-            preset: Where the other settings start.
-            dataset: tno, roadscene, synthetic, or a folder with ir/NAME.* and vis/NAME.*.
-            workdir: Where stages keep checkpoints, prepared data and results.
-            data: Folder with tno/, roadscene/, coco/; the environment's CAMFUSE_DATA where not given.
-            download: Fetch named data sets that are not in that folder.
-            ir: Stages fuse and report: infrared file or folder.
-            vis: Stages fuse and report: visible file or folder.
-            out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
-            weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
-                it has trained any, else the shipped ones.
-    <<<<<<< HEAD
-            autoencoder: Stage cls: train on the encoder of these weights instead of the workdir's own (as for
-                --weights), so that a classifier for another camera takes minutes.
-            rule: Stages fuse and eval: fusion rule instead of the one that the weights bring (see --fusion.rule).
-    =======
-            rule: Stages fuse, eval and ablate: fusion rule instead of the one that the weights bring (see --fusion.rule).
-    >>>>>>> h-numbers
-            limit: Stage report: only the first pairs; 0 means all.
-            fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
-                repeatable. Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if set.
-            metrics: Stages eval, table and report: the paper's five and the noise estimate, or more.
-            protocol: Stages eval, table and report: definitions of the metrics: paper, cddfuse or tang.
-            seeds: Stage ablate: seeds of each retrained classifier; 0 leaves the retrained rows out.
-            image: Stage figures: name of the test pair to show; default: the first.
-            zoom: Stage figures: a detail to show enlarged, as X,Y,WIDTH,HEIGHT in pixels; at most two; default: found.
-            sheet: Stage figures: also a contact sheet of all test pairs.
-            to: Stage export: onnx or stablehlo. Stage convert: torch or jax.
-            bench: Stage bench: what to time.
-            config: Networks and training.
+    Attributes:
+        stage: What to do; `all` is data, ae, cls and eval in turn; convert, parity and bench need PyTorch.
+        preset: Where the other settings start.
+        dataset: tno, roadscene, synthetic, or a folder with ir/NAME.* and vis/NAME.*.
+        workdir: Where stages keep checkpoints, prepared data and results.
+        data: Folder with tno/, roadscene/, coco/; the environment's CAMFUSE_DATA where not given.
+        download: Fetch named data sets that are not in that folder.
+        ir: Stages fuse and report: infrared file or folder.
+        vis: Stages fuse and report: visible file or folder.
+        out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
+        weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
+            it has trained any, else the shipped ones.
+        autoencoder: Stage cls: train on the encoder of these weights instead of the workdir's own (as for
+            --weights), so that a classifier for another camera takes minutes.
+        rule: Stages fuse, eval and ablate: fusion rule instead of the one that the weights bring (see --fusion.rule).
+        limit: Stage report: only the first pairs; 0 means all.
+        fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
+            repeatable. Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if set.
+        metrics: Stages eval, table and report: the paper's five and the noise estimate, or more.
+        protocol: Stages eval, table and report: definitions of the metrics: paper, cddfuse or tang.
+        seeds: Stage ablate: seeds of each retrained classifier; 0 leaves the retrained rows out.
+        image: Stage figures: name of the test pair to show; default: the first.
+        zoom: Stage figures: a detail to show enlarged, as X,Y,WIDTH,HEIGHT in pixels; at most two; default: found.
+        sheet: Stage figures: also a contact sheet of all test pairs.
+        to: Stage export: onnx or stablehlo. Stage convert: torch or jax.
+        bench: Stage bench: what to time.
+        config: Networks and training.
     """
 
     stage: Stage
