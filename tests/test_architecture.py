@@ -21,7 +21,7 @@ BASE = {
     "errors": set(),
     "runtime": {"errors"},
     "config": {"errors"},
-    "images": {"errors", "config"},
+    "images": {"errors", "config", "safety"},
     "safety": {"errors"},
 }
 BASE["video"] = {"errors", "images"}  # moving pictures in and out
