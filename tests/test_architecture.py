@@ -34,7 +34,8 @@ ALLOWED = {
     "stages": set(BASE)
     | set(FLOW)
     | {"presets", "export"},  # joins the parts, one module per stage of experiments/run.py
-    "commands": set(BASE) | set(FLOW) | {"stages"},  # one sub-command of `camfuse` each
+    "serve": set(BASE) | set(FLOW) | {"stages"},  # the local page
+    "commands": set(BASE) | set(FLOW) | {"stages", "serve"},  # one sub-command of `camfuse` each
     "options": {"config", "errors", "presets"},
     "app": set(BASE) | set(FLOW) | {"presets", "stages", "commands", "options"},
     "cli": {"errors", "runtime", "commands"},
