@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from command_line import environment, refused
 from served import ask, fuse
-from small_nets import small_params
 
-from camfuse_jax import save_params
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.images import read_picture, write_picture
 
@@ -39,12 +37,6 @@ def serving(cwd, cache, *arguments):
 @pytest.fixture
 def cache(tmp_path_factory):
     return tmp_path_factory.getbasetemp() / "jax-cache"
-
-
-@pytest.fixture
-def weights(tmp_path):
-    save_params(tmp_path / "small.safetensors", small_params())
-    return tmp_path / "small.safetensors"
 
 
 def test_the_page_gives_what_the_command_gives(camfuse, tmp_path, cache, weights):
