@@ -20,7 +20,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from camfuse_jax.errors import CheckpointError, ResourceError
-from camfuse_jax.safety.files import flush_folder
+from camfuse_jax.safety.files import flush_folder, reserve
 from camfuse_jax.safety.locks import locked
 from camfuse_jax.safety.mismatch import mismatch
 from camfuse_jax.training import manifest, saved_config
@@ -98,10 +98,11 @@ class StageCheckpoints:
         """
         if self._latest == step:
             return
-        saving = self.folder / f"{_SAVING}{step}"
+        saving, arrays = self.folder / f"{_SAVING}{step}", _by_name(state)
         try:
+            reserve(self.folder, _largest_size(arrays))
             with _quiet_orbax():
-                ocp.save(saving.resolve(), _by_name(state))
+                ocp.save(saving.resolve(), arrays)
             manifest.write(saving, step=step, last=last, config=self._config)
             for damaged in [number for number in _steps(self.folder) if number >= step]:
                 self._remove(damaged)
@@ -199,6 +200,11 @@ def _by_name(state: Any) -> dict[str, np.ndarray]:
     """Leaves by their path: what is saved, so that a step can be compared name by name before it is used."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _largest_size(arrays: dict[str, np.ndarray]) -> int:
+    """Bytes that a step needs at most on disk: small files, and each array, which may get blocks of its own."""
+    return sum(array.nbytes + 8192 for array in arrays.values()) + (1 << 16)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
