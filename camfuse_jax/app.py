@@ -1,7 +1,9 @@
 """Command line of `experiments/run.py`: run the stages, map errors to exit codes."""
 
+import contextlib
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 
 from camfuse_jax import runtime
@@ -21,26 +23,53 @@ def main(argv: Sequence[str] | None = None, *, extra: Mapping[str, Callable[[Opt
         extra: Stages that are not part of the package, by name.
     """
     stages = {**_STAGES, **(extra or {})}
+    joined: list[runtime.Cluster] = []
+    everywhere = False
     try:
         with signals.handled(), as_resource_error():
-            options = parse(sys.argv[1:] if argv is None else argv)
-            runtime.configure()
-            for stage in ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,):
-                if stage not in stages:
-                    raise UsageError(
-                        f"Stage {stage} is not part of the package.", "Use experiments/run.py of its sources."
-                    )
-                stages[stage](options)
-    except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
-        return stopped.exit_code
+            _run(parse(sys.argv[1:] if argv is None else argv), stages, joined)
+        code, everywhere = 0, True
     except CamfuseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        print(error if isinstance(error, StoppedError) else f"error: {error}", file=sys.stderr)
+        code, everywhere = error.exit_code, error.everywhere
     except KeyboardInterrupt as stop:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return stop.exit_code if isinstance(stop, signals.Stop) else INTERRUPTED
-    return 0
+        code = stop.exit_code if isinstance(stop, signals.Stop) else INTERRUPTED
+    except Exception:
+        if not joined:
+            raise
+        traceback.print_exc()  # a mistake of ours: told as ever, but the others must not wait for this process
+        code = 1
+    if joined and not everywhere:
+        runtime.abandon_cluster(code, joined[0])
+    if joined:
+        runtime.leave_cluster()
+    return code
+
+
+def _run(options: Options, stages: Mapping[str, Callable[[Options], None]], joined: list[runtime.Cluster]) -> None:
+    runtime.configure()
+    names = ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,)
+    for name in names:
+        if name not in stages:
+            raise UsageError(f"Stage {name} is not part of the package.", "Use experiments/run.py of its sources.")
+    with contextlib.ExitStack() as stack:
+        if options.distributed or any(x is not None for x in (options.coordinator, options.processes, options.process)):
+            _join(options, joined, stack)
+        for name in names:
+            stages[name](options)
+
+
+def _join(options: Options, joined: list[runtime.Cluster], stack: contextlib.ExitStack) -> None:
+    """Enters the cluster, and has the data prepared before any process reads them."""
+    if options.stage not in ("ae", "cls"):
+        raise UsageError(f"Stage {options.stage} is for one process.", "Several train together: stages ae and cls.")
+    where = {"coordinator": options.coordinator, "processes": options.processes, "process": options.process}
+    joined.append(runtime.join_cluster(**where))
+    from camfuse_jax.training import cluster
+
+    stack.enter_context(cluster.losses_told())
+    cluster.in_leader(lambda: _data(options))
 
 
 def _places(options: Options):

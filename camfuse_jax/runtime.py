@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from importlib import metadata
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from camfuse_jax.errors import ResourceError, UsageError
 
@@ -58,6 +58,7 @@ def join_cluster(
     processes: int | None = None,
     process: int | None = None,
     patience_seconds: int = 300,
+    lost_after_seconds: int = 60,
 ) -> Cluster:
     """Connects with the other processes (`jax.distributed.initialize`); call it before JAX makes its first array.
 
@@ -72,6 +73,7 @@ def join_cluster(
         process: Number of this one, from 0.
         patience_seconds: How long to wait for the others. After that the program ends with exit code 5, because the
             library underneath would end it with a crash.
+        lost_after_seconds: How long a process may be silent until it is taken for dead.
 
     Raises:
         UsageError: Something is neither given nor found, or cannot be.
@@ -90,12 +92,15 @@ def join_cluster(
     timer = threading.Timer(left, _give_up, args=(where or "the coordinator", patience_seconds))
     timer.daemon = True
     timer.start()
+    # JAX's own handler of SIGTERM would take the place of ours (`safety.signals`).
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             coordinator,
             processes,
             process,
             initialization_timeout=int(left) + 60,  # longer than our own, which says what is wrong
+            heartbeat_timeout_seconds=lost_after_seconds,
             coordinator_bind_address=where if loopback else None,  # else: every address of this machine
         )
     except ValueError as error:
@@ -116,6 +121,20 @@ def leave_cluster() -> None:
     import jax
 
     jax.distributed.shutdown()
+
+
+def abandon_cluster(code: int, cluster: Cluster) -> NoReturn:
+    """Ends this process without waiting for the others, who then lose it and end as well.
+
+    Args:
+        code: Exit code.
+        cluster: What `join_cluster` returned.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if cluster.process == 0:
+        time.sleep(2)  # the others may be telling the same, and without process 0 JAX ends them before they have
+    os._exit(code)
 
 
 def _check_cluster(coordinator: str | None, processes: int | None, process: int | None) -> None:

@@ -19,7 +19,7 @@ from camfuse_jax.nets import equalise, init_classifier, make_classifier, make_en
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.train_autoencoder import load_autoencoder
 from camfuse_jax.stages.train_autoencoder import stage_config as ae_config
-from camfuse_jax.training import StageCheckpoints, Task, fit
+from camfuse_jax.training import Task, cluster, fit, open_checkpoints
 from camfuse_jax.training.optimizer import make_optimizer
 from camfuse_jax.training.parallel import LossFn
 
@@ -126,7 +126,7 @@ def train_classifier(config: Config, places: Places) -> Params:
     """
     autoencoder = load_autoencoder(config, places)
     params = train_head(config, places, autoencoder, folder=places.cls_folder, identity=stage_config(config, places))
-    save_params(places.trained, params)
+    cluster.in_leader(lambda: save_params(places.trained, params))
     return params
 
 
@@ -142,7 +142,7 @@ def train_head(
         folder: Where the checkpoints go.
         identity: What the weights depend on; a folder made with something else is refused.
     """
-    checkpoints = StageCheckpoints(folder, identity)
+    checkpoints = open_checkpoints(folder, identity)
     source = PairWindows(places.pairs("train"), size=config.cls.crop, stride=config.cls.stride)
     example = PairExample(augment=config.cls.augment)
     with checkpoints, Loader(source, example, batch_size=config.cls.batch_size // 2, seed=config.seed) as loader:

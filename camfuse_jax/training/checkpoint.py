@@ -101,7 +101,7 @@ class StageCheckpoints:
         saving, arrays = self.folder / f"{_SAVING}{step}", _by_name(state)
         try:
             reserve(self.folder, _largest_size(arrays))
-            with _quiet_orbax():
+            with _quiet_orbax(), _one_process():
                 ocp.save(saving.resolve(), arrays)
             manifest.write(saving, step=step, last=last, config=self._config)
             for damaged in [number for number in _steps(self.folder) if number >= step]:
@@ -135,7 +135,7 @@ class StageCheckpoints:
             raise CheckpointError(f"There is no checkpoint in {self.folder}.", "Run this stage first.")
         where = f"Step {self._latest} in {self.folder}"
         try:
-            with _quiet_orbax():
+            with _quiet_orbax(), _one_process():
                 loaded = ocp.load((self.folder / str(self._latest)).resolve())
             found = {name: np.asarray(array) for name, array in loaded.items()}
         except Exception as error:  # its files are as they were written, so it was written by something else
@@ -223,6 +223,16 @@ def _quiet_orbax() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _one_process() -> ocp.Context:
+    """Orbax's settings for a process that reads and writes by itself, whether or not it has others beside it."""
+    own = jax.process_index()
+    return ocp.Context(
+        multiprocessing_options=ocp.options.MultiprocessingOptions(
+            primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
+        )
+    )
 
 
 def _os_error(error: Exception) -> str | None:
