@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
@@ -27,6 +28,7 @@ from camfuse_jax.training import manifest, saved_config
 
 _KEEP = 2
 _SAVING, _REMOVING = ".saving-", ".removing-"
+_ORBAX_ASKS = "orbax.checkpoint.experimental.v1._src.saving.execution._check_directory_consistency"
 
 
 class StageCheckpoints:
@@ -225,14 +227,20 @@ def _quiet_orbax() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _one_process() -> ocp.Context:
-    """Orbax's settings for a process that reads and writes by itself, whether or not it has others beside it."""
+@contextlib.contextmanager
+def _one_process() -> Iterator[None]:
+    """Lets orbax read and write in this process by itself, though it may have others beside it."""
+    if jax.process_count() == 1:
+        yield
+        return
     own = jax.process_index()
-    return ocp.Context(
-        multiprocessing_options=ocp.options.MultiprocessingOptions(
-            primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
-        )
+    options = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
     )
+    # Orbax 0.12 asks all processes for their path, active or not; those that do not save would take its question for
+    # a message of ours.
+    with ocp.Context(multiprocessing_options=options), mock.patch(_ORBAX_ASKS, lambda path: None):
+        yield
 
 
 def _os_error(error: Exception) -> str | None:

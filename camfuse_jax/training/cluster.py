@@ -31,14 +31,17 @@ def leads() -> bool:
     return jax.process_index() == 0
 
 
-def highest(number: int) -> int:
+def highest(number: int, *, after: Any = ()) -> int:
     """The largest of the numbers that the processes give; waits for all of them.
 
     Args:
         number: From 0 to 2^31 - 1.
+        after: What programs in which processes talk are still computing: gloo takes the messages of two such programs
+            for each other's where they run at once.
     """
     if alone():
         return number
+    jax.block_until_ready(after)
     return int(np.max(multihost_utils.process_allgather(np.int32(number))))
 
 

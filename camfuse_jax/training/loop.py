@@ -91,7 +91,8 @@ def fit(
             # Else the host would run many steps ahead, and what a signal wants saved would be that far away.
             jax.block_until_ready(recent[-1:])
             recent.append(metrics)
-            signal = cluster.highest(stopped() or 0) or None  # one process's signal stops all after the same step
+            # One process's signal stops all of them after the same step.
+            signal = cluster.highest(stopped() or 0, after=(replicated, metrics)) or None
             saving = step % config.checkpoint_every == 0 or step == total_steps or signal is not None
             if saving or step % config.log_every == 0:
                 progress.report(step, _means(recent, last_step=step, checkpoints=checkpoints))

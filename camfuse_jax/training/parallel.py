@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 
 from camfuse_jax.errors import UsageError
 
@@ -63,8 +64,10 @@ def make_step(loss_fn: LossFn, tx: optax.GradientTransformation, *, devices: int
         return grads, {"loss": loss, **metrics}
 
     def apply(state: TrainState, shards: list[Any]) -> tuple[TrainState, dict[str, jax.Array]]:
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *shards)
-        grads, metrics = jax.tree.map(_ordered_mean, jax.lax.all_gather(stacked, _AXIS))
+        # One vector per shard, so that a step sends one message: XLA sends those of several leaves in any order, and
+        # gloo, which joins processes on CPU, takes one for another.
+        flat = [ravel_pytree(shard)[0] for shard in shards]
+        grads, metrics = ravel_pytree(shards[0])[1](_ordered_mean(jax.lax.all_gather(jnp.stack(flat), _AXIS)))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
 
