@@ -69,7 +69,9 @@ def _join(options: Options, joined: list[runtime.Cluster], stack: contextlib.Exi
     from camfuse_jax.training import cluster
 
     stack.enter_context(cluster.losses_told())
-    cluster.highest(0)  # all are here: gloo waits for a first word half a minute only, for later ones as long as it takes
+    cluster.highest(
+        0
+    )  # all are here: gloo waits for a first word half a minute only, for later ones as long as it takes
     cluster.in_leader(lambda: _data(options))
 
 

@@ -86,7 +86,7 @@ def calibrations(folder: pathlib.Path) -> Parts:
     pair = Pair("frame", ir / "frame_0.png", vis / "frame_0.png")
 
     def use(content: bytes) -> None:
-        path = paths[not content.lstrip()[:1] in (b"[", b"{")]
+        path = paths[content.lstrip()[:1] not in (b"[", b"{")]
         path.write_bytes(content)
         matrix = tuple(map(tuple, read_homography(path).tolist()))
         settings = FrameSettings(calibration=matrix, check=False)
