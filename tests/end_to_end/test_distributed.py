@@ -1,4 +1,4 @@
-"""Training of several processes through the real command: the same losses as of one, and an end for all when one ends."""
+"""Training of several processes through the real command: one process's losses, and an end for all when one ends."""
 
 import json
 import os
