@@ -1,11 +1,13 @@
 """Command line of `experiments/run.py`: run the stages, map errors to exit codes."""
 
+import contextlib
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from camfuse_jax import runtime
+from camfuse_jax import joining, runtime
 from camfuse_jax.errors import CamfuseError, StoppedError, UsageError
 from camfuse_jax.options import Options, parse
 from camfuse_jax.safety import signals
@@ -22,26 +24,56 @@ def main(argv: Sequence[str] | None = None, *, extra: Mapping[str, Callable[[Opt
         extra: Stages that are not part of the package, by name.
     """
     stages = {**_STAGES, **(extra or {})}
+    joined: list[joining.Cluster] = []
+    everywhere = False
     try:
         with signals.handled(), as_resource_error():
-            options = parse(sys.argv[1:] if argv is None else argv)
-            runtime.configure()
-            for stage in ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,):
-                if stage not in stages:
-                    raise UsageError(
-                        f"Stage {stage} is not part of the package.", "Use experiments/run.py of its sources."
-                    )
-                stages[stage](options)
-    except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
-        return stopped.exit_code
+            _run(parse(sys.argv[1:] if argv is None else argv), stages, joined)
+        code, everywhere = 0, True
     except CamfuseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        print(error if isinstance(error, StoppedError) else f"error: {error}", file=sys.stderr)
+        code, everywhere = error.exit_code, error.everywhere
     except KeyboardInterrupt as stop:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return stop.exit_code if isinstance(stop, signals.Stop) else INTERRUPTED
-    return 0
+        code = stop.exit_code if isinstance(stop, signals.Stop) else INTERRUPTED
+    except Exception:
+        if not joined:
+            raise
+        traceback.print_exc()  # a mistake of ours: told as ever, but the others must not wait for this process
+        code = 1
+    if joined and not everywhere:
+        joining.abandon_cluster(code, joined[0])
+    if joined:
+        joining.leave_cluster()
+    return code
+
+
+def _run(options: Options, stages: Mapping[str, Callable[[Options], None]], joined: list[joining.Cluster]) -> None:
+    runtime.configure()
+    names = ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,)
+    for name in names:
+        if name not in stages:
+            raise UsageError(f"Stage {name} is not part of the package.", "Use experiments/run.py of its sources.")
+    with contextlib.ExitStack() as stack:
+        if options.distributed or any(x is not None for x in (options.coordinator, options.processes, options.process)):
+            _join(options, joined, stack)
+        for name in names:
+            stages[name](options)
+
+
+def _join(options: Options, joined: list[joining.Cluster], stack: contextlib.ExitStack) -> None:
+    """Enters the cluster, and has the data prepared before any process reads them."""
+    if options.stage not in ("ae", "cls"):
+        raise UsageError(f"Stage {options.stage} is for one process.", "Several train together: stages ae and cls.")
+    where = {"coordinator": options.coordinator, "processes": options.processes, "process": options.process}
+    joined.append(joining.join_cluster(**where))
+    from camfuse_jax.training import cluster
+
+    stack.enter_context(cluster.losses_told())
+    cluster.highest(
+        0
+    )  # all are here: gloo waits for a first word half a minute only, for later ones as long as it takes
+    cluster.in_leader(lambda: _data(options))
 
 
 def _places(options: Options):

@@ -95,6 +95,11 @@ class Options:
         sheet: Stage figures: also a contact sheet of all test pairs.
         to: Stage export: onnx or stablehlo. Stage convert: torch or jax.
         bench: Stage bench: what to time.
+        distributed: Stages ae and cls: train together with the processes that SLURM, Kubernetes, Open MPI or a
+            Cloud TPU started with this one.
+        coordinator: The same without such a system: process 0 listens at this HOST:PORT.
+        processes: With coordinator: number of processes.
+        process: With coordinator: number of this process, from 0.
         config: Networks and training.
     """
 
@@ -120,6 +125,10 @@ class Options:
     sheet: bool = False
     to: Literal["onnx", "stablehlo", "torch", "jax"] | None = None
     bench: Bench = Bench()
+    distributed: bool = False
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
     config: Annotated[Config, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Config)
 
 

@@ -24,12 +24,12 @@ def chosen_shard(command: "Fuse") -> "Shard | None":
     """
     from camfuse_jax.data.shards import Shard, parse_shard
 
-    joining = command.distributed or any(getattr(command, name) is not None for name in _CLUSTER)
+    shared = command.distributed or any(getattr(command, name) is not None for name in _CLUSTER)
     if command.shard is not None:
-        if joining:
+        if shared:
             raise UsageError("--shard is given beside --distributed.", "Give one of them.")
         return parse_shard(command.shard)
-    if not joining:
+    if not shared:
         return None
     cluster = joining.join_cluster(**{name: getattr(command, name) for name in _CLUSTER})
     joining.leave_cluster()

@@ -22,7 +22,7 @@ from camfuse_jax.safety.seal import seal
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.train_autoencoder import load_autoencoder
 from camfuse_jax.stages.train_autoencoder import stage_config as ae_config
-from camfuse_jax.training import StageCheckpoints, Task, fit
+from camfuse_jax.training import Task, cluster, fit, open_checkpoints
 from camfuse_jax.training.optimizer import make_optimizer
 from camfuse_jax.training.parallel import LossFn
 
@@ -145,7 +145,7 @@ def train_classifier(config: Config, places: Places, *, autoencoder: str | None 
         sealed = seal(flax.traverse_util.flatten_dict(networks, sep="/"), "")
         identity |= {"ae": {"sha256": sealed, "net": dataclasses.asdict(net), "seed": config.seed}}
     params = train_head(config, places, networks, folder=places.cls_folder, identity=identity)
-    save_params(places.trained, params)
+    cluster.in_leader(lambda: save_params(places.trained, params))
     return params
 
 
@@ -161,7 +161,7 @@ def train_head(
         folder: Where the checkpoints go.
         identity: What the weights depend on; a folder made with something else is refused.
     """
-    checkpoints = StageCheckpoints(folder, identity)
+    checkpoints = open_checkpoints(folder, identity)
     source = PairWindows(places.pairs("train"), size=config.cls.crop, stride=config.cls.stride)
     example = PairExample(augment=config.cls.augment)
     with checkpoints, Loader(source, example, batch_size=config.cls.batch_size // 2, seed=config.seed) as loader:
