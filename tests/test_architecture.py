@@ -19,7 +19,7 @@ MAX_LINES, MEDIAN_LINES = 300, 150
 # Each may import what stands before it in its list; everything may import what stands in BASE.
 BASE = {"errors": set(), "runtime": set(), "config": {"errors"}, "images": {"errors", "config"}, "safety": {"errors"}}
 BASE["video"] = {"errors", "images"}  # moving pictures in and out
-FLOW = ["data", "nets", "cam", "losses", "training", "fusion", "frames", "metrics", "report"]
+FLOW = ["data", "nets", "cam", "losses", "training", "fusion", "export", "frames", "metrics", "report"]
 ALLOWED = {
     **BASE,
     "presets": {"config", "errors"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from camfuse_jax.commands.fuse_video import is_video, run_video
-from camfuse_jax.config import Rule
+from camfuse_jax.config import Backend, Rule
 from camfuse_jax.errors import CamfuseError, InputError, SomeFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Fuse:
         pattern: Names of infrared and visible files without extension, such as '{name}_ir' '{name}_vis'.
         weights: tno, roadscene, or a .safetensors file.
         rule: Fusion rule instead of the one that the weights bring (docs/method.md).
+        backend: What computes: jax, or the exported network in onnxruntime or openvino, which are faster on a
+            CPU and need their package (docs/export.md). Images only.
         gray: Give the fused luma without colour.
         overlay: Also write where the classifier looked, as NAME_ir_heat.png and NAME_vis_heat.png.
         preview: Also write NAME_preview.png, a labelled grid of several balances.
@@ -74,6 +76,7 @@ class Fuse:
     pattern: tuple[str, str] | None = None
     weights: str = "tno"
     rule: Rule | None = None
+    backend: Backend = "jax"
     gray: bool = False
     overlay: bool = False
     preview: bool = False
@@ -123,6 +126,8 @@ class Fuse:
         from camfuse_jax.stages.fuse_pairs import fuse_pairs
 
         if is_video(self):
+            if self.backend != "jax":
+                raise UsageError("Videos are fused by backend jax only.", "Leave --backend out.")
             return run_video(self, self._frame(), self._limits()), None
         pairing = self._pairing()
         if not pairing.pairs:
@@ -180,6 +185,7 @@ class Fuse:
             out=self.out,
             weights=self.weights,
             rule=self.rule,
+            backend=self.backend,
             frame=self._frame(),
             ir_gain=self.ir_gain,
             vis_gain=self.vis_gain,

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from camfuse_jax.fusion import Params, fuse
+from camfuse_jax.config import Backend
+from camfuse_jax.export import fuse
+from camfuse_jax.fusion import Params
 from camfuse_jax.images.colour import luma_unit, with_luma
 
 
@@ -16,6 +18,7 @@ def fuse_frame(
     *,
     gray: bool = False,
     valid: Bool[np.ndarray, "h w"] | None = None,
+    backend: Backend = "jax",
 ) -> Float[np.ndarray, "h w *c"]:
     """Fuses the infrared image with the visible one's luma and puts the visible colours around the result.
 
@@ -27,18 +30,20 @@ def fuse_frame(
         vis_unit: Visible in [0, 1], gray (h, w) or RGB (h, w, 3).
         gray: Give the fused luma alone.
         valid: Where the infrared image shows something; elsewhere the result is the visible image.
+        backend: What computes, as for `export.fuse`.
 
     Returns:
         float32 in [0, 1], shaped as `vis_unit`, or (h, w) where `gray`.
 
     Raises:
         InputError: The two differ in size.
+        UsageError: The backend cannot be used.
     """
     colour = np.ndim(vis_unit) == 3
     luma = luma_unit(vis_unit).astype(np.float32) if colour else np.asarray(vis_unit, np.float32)
     if valid is not None:
         ir_unit = np.where(valid, ir_unit, luma)  # no edge of our making at the border of what is known
-    fused = np.clip(np.asarray(fuse(params, np.asarray(ir_unit, np.float32), luma)), 0, 1)
+    fused = np.clip(np.asarray(fuse(params, np.asarray(ir_unit, np.float32), luma, backend=backend)), 0, 1)
     if valid is not None:
         fused = np.where(valid, fused, luma)
     if gray or not colour:

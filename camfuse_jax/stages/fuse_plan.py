@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any, Literal
 
-from camfuse_jax.config import Rule
+from camfuse_jax.config import Backend, Rule
 from camfuse_jax.data.folders import Pair
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.frames import FrameSettings
@@ -29,6 +29,7 @@ class FuseJob:
         out: Folder of the results, or with a single pair the result's own file.
         weights: As for `load_params`.
         rule: Fusion rule instead of the one that the weights bring.
+        backend: What computes the fused images.
         frame: How each pair is treated.
         ir_gain: Balance, see `fusion.balanced`.
         vis_gain: Balance.
@@ -44,6 +45,7 @@ class FuseJob:
     out: pathlib.Path
     weights: str = "tno"
     rule: Rule | None = None
+    backend: Backend = "jax"
     frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
     ir_gain: float = 1.0
     vis_gain: float = 1.0
@@ -181,6 +183,7 @@ def _check_sizes(job: FuseJob, pair: Pair) -> None:
 def _fingerprint(job: FuseJob) -> str:
     """Hash of all that decides a result besides the sources."""
     kept = dataclasses.asdict(job.frame) | {"ir_gain": job.ir_gain, "vis_gain": job.vis_gain}
+    kept |= {"backend": job.backend} if job.backend != "jax" else {}
     kept |= {"weights": _weights_hash(job.weights), "version": package_version()}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
