@@ -228,10 +228,17 @@ def _markdown(rows: Sequence[Timing], stamp: dict[str, str]) -> str:
             lines.append(start + f"| {row.backend} | {row.missing} |" + " |" * 7)
             continue
         low, high = row.quartiles_s
-        lines.append(
-            start
-            + f"{row.flops / 1e9:.1f}, {row.moved / 1e9:.2f} | {row.backend} | {row.median_s * 1e3:.0f} | {low * 1e3:.0f}-{high * 1e3:.0f} | {row.processor_s * 1e3:.0f} | "
-            f"{'-' if row.times_ours is None else format(row.times_ours, '.2f')} | {row.gflops:.0f} | "
-            f"{row.limit_share:.2f} | {row.first_s:.1f} | {row.peak_bytes / 2**20:.0f} |"
-        )
+        cells = [
+            f"{row.flops / 1e9:.1f}, {row.moved / 1e9:.2f}",
+            row.backend,
+            f"{row.median_s * 1e3:.0f}",
+            f"{low * 1e3:.0f}-{high * 1e3:.0f}",
+            f"{row.processor_s * 1e3:.0f}",
+            "-" if row.times_ours is None else f"{row.times_ours:.2f}",
+            f"{row.gflops:.0f}",
+            f"{row.limit_share:.2f}",
+            f"{row.first_s:.1f}",
+            f"{row.peak_bytes / 2**20:.0f}",
+        ]
+        lines.append(start + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
