@@ -10,6 +10,7 @@ from typing import Any, Literal
 from camfuse_jax.errors import UsageError
 
 _T = typing.TypeVar("_T")
+Backend = Literal["jax", "onnxruntime", "openvino"]
 Rule = Literal["place", "eq5", "adaptive", "unit_sum", "l1", "mean", "add", "max"]
 
 

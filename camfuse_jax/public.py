@@ -9,7 +9,7 @@ _HOMES = {
     "Params": "camfuse_jax.fusion",
     "balanced": "camfuse_jax.fusion",
     "explain": "camfuse_jax.fusion",
-    "fuse": "camfuse_jax.fusion",
+    "fuse": "camfuse_jax.export",
     "fuse_frame": "camfuse_jax.frames",
     "load_params": "camfuse_jax.fusion",
     "save_params": "camfuse_jax.fusion",

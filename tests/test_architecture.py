@@ -26,7 +26,7 @@ BASE = {
     "safety": {"errors"},
 }
 BASE["video"] = {"errors", "images"}  # moving pictures in and out
-FLOW = ["data", "nets", "cam", "losses", "training", "fusion", "frames", "metrics", "report"]
+FLOW = ["data", "nets", "cam", "losses", "training", "fusion", "export", "frames", "metrics", "report"]
 ALLOWED = {
     **BASE,
     "presets": {"config", "errors"},

@@ -10,7 +10,7 @@ import tyro
 
 from camfuse_jax.commands.fuse_shard import chosen_shard
 from camfuse_jax.commands.fuse_video import is_video, run_video
-from camfuse_jax.config import Rule
+from camfuse_jax.config import Backend, Rule
 from camfuse_jax.errors import CamfuseError, InputError, SomeFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Fuse:
         pattern: Names of infrared and visible files without extension, such as '{name}_ir' '{name}_vis'.
         weights: tno, roadscene, or a .safetensors file.
         rule: Fusion rule instead of the one that the weights bring (docs/method.md).
+        backend: What computes: jax, or the exported network in onnxruntime or openvino, which are faster on a
+            CPU and need their package (docs/export.md). Images only.
         gray: Give the fused luma without colour.
         overlay: Also write where the classifier looked, as NAME_ir_heat.png and NAME_vis_heat.png.
         preview: Also write NAME_preview.png, a labelled grid of several balances.
@@ -79,6 +81,7 @@ class Fuse:
     pattern: tuple[str, str] | None = None
     weights: str = "tno"
     rule: Rule | None = None
+    backend: Backend = "jax"
     gray: bool = False
     overlay: bool = False
     preview: bool = False
@@ -136,6 +139,8 @@ class Fuse:
         if is_video(self):
             if shard is not None:
                 raise UsageError("--shard and --distributed are for pairs of images, not for videos.")
+            if self.backend != "jax":
+                raise UsageError("Videos are fused by backend jax only.", "Leave --backend out.")
             return run_video(self, self._settings()), None
         pairing = self._pairing()
         if shard is not None and shard.number > 1 and pairing.pairs:
@@ -196,6 +201,7 @@ class Fuse:
         return FuseJob(
             pairs=pairing.pairs,
             out=self.out,
+            backend=self.backend,
             overlay=self.overlay or self.ir is self.csv is None,
             preview=self.preview,
             suffix={"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}[self.format],

@@ -69,7 +69,9 @@ def onnx_session(content: bytes, *, threads: int = 0) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UsageError("Checking ONNX needs the package onnxruntime.", "Run `pip install '.[export]'`.") from error
+        raise UsageError(
+            "Running ONNX needs the package onnxruntime.", "Run `pip install 'camfuse-jax[export]'`."
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -95,43 +95,11 @@ def gaussian(graph: Graph, x: str, cells: float, *, channels: int, name: str) ->
     return x
 
 
-def upsample(graph: Graph, x: str) -> str:
-    """Doubles height and width, bilinear at half-pixel centres (`nets.layers.upsample`)."""
-    scales = graph.constant("twice", np.array([1, 1, 2, 2], np.float32))
-    how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-    return graph.node("Resize", x, "", scales, **how)
-
-
-def phase_bias(graph: Graph, x: str, small: str, bias: Float[np.ndarray, "2 2 c"], *, name: str) -> str:
-    """Adds one bias per pixel parity (`nets.layers.PhaseBias`).
-
-    Args:
-        graph: Where to add it.
-        x: Maps (n, c, 2 h, 2 w).
-        small: Maps (n, any, h, w) from before the upsampling; only their size is used.
-        bias: By row parity, column parity and channel.
-        name: Prefix of the names.
-    """
-    channels = bias.shape[-1]
-    rows, cols = (graph.node("Slice", *_axis_of_shape(graph, small, axis)) for axis in (2, 3))
-    head, two = graph.integers(0, channels), graph.integers(2)
-    cells = graph.node("Concat", head, rows, two, cols, two, axis=0)
-    pixels = graph.node("Concat", head, graph.node("Mul", rows, two), graph.node("Mul", cols, two), axis=0)
-    laid = np.transpose(bias, (2, 0, 1)).reshape(1, channels, 1, 2, 1, 2)
-    split = graph.node("Reshape", x, cells)
-    added = graph.node("Add", split, graph.constant(f"{name}.bias", laid))
-    return graph.node("Reshape", added, pixels)
-
-
 def crop_like(graph: Graph, x: str, like: str, *, margin: int) -> str:
     """Cuts height and width of `like` out of maps, starting `margin` pixels from the top left."""
     size = graph.node("Slice", graph.node("Shape", like), graph.integers(2), graph.integers(4))
     starts = graph.integers(margin, margin)
     return graph.node("Slice", x, starts, graph.node("Add", size, starts), graph.integers(2, 3))
-
-
-def _axis_of_shape(graph: Graph, x: str, axis: int) -> tuple[str, str, str]:
-    return graph.node("Shape", x), graph.integers(axis), graph.integers(axis + 1)
 
 
 def _onnx() -> Any:

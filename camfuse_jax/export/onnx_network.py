@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from camfuse_jax.export.onnx_graph import Graph, convolution, crop_like, pad_edge, phase_bias, upsample
+from camfuse_jax.export.onnx_graph import Graph, convolution, crop_like, pad_edge
 from camfuse_jax.export.onnx_rules import fusion_rule
 from camfuse_jax.fusion import Params
 from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
+from camfuse_jax.nets.upconv import parity_kernel
 
 _SHAPE = ["n", 1, "h", "w"]
 
@@ -47,16 +48,23 @@ def _encoder(graph: Graph, x: str, encoder: Mapping[str, Any], *, margin: int) -
 
 
 def _decoder(graph: Graph, x: str, decoder: Mapping[str, Any]) -> str:
+    """Upsampling and convolution in one, as `nets.upconv` has them; the 1x1 layer comes before the last parting."""
     for i in range(1, 5):
-        name, small = f"decoder.conv{i}", x
-        if i in UPSAMPLED_BEFORE:
-            x = upsample(graph, x)
-        x = convolution(graph, pad_edge(graph, x, 1), *_arrays(decoder[f"conv{i}"]["conv"]), name=name)
-        if "phase" in decoder[f"conv{i}"]:
-            bias = np.asarray(decoder[f"conv{i}"]["phase"]["bias"])
-            x = phase_bias(graph, x, small, bias, name=f"decoder.phase{i}")
-        x = graph.node("Relu", x)
-    return convolution(graph, x, *_arrays(decoder["conv5"]), name="decoder.conv5")
+        name, layer = f"decoder.conv{i}", decoder[f"conv{i}"]
+        x = pad_edge(graph, x, 1)
+        if i not in UPSAMPLED_BEFORE:
+            x = graph.node("Relu", convolution(graph, x, *_arrays(layer["conv"]), name=name))
+            continue
+        kernel, bias = _arrays(layer["conv"])
+        joined = np.asarray(parity_kernel(kernel))
+        four = np.asarray(layer["phase"]["bias"]).reshape(-1) if "phase" in layer else np.tile(bias, 4)
+        x = graph.node("Relu", convolution(graph, x, joined.reshape(*joined.shape[:3], -1), four, name=name))
+        if i < 4:
+            x = graph.node("DepthToSpace", x, blocksize=2, mode="DCR")
+    kernel, bias = _arrays(decoder["conv5"])
+    # One group per parity: the same 1x1 layer for each.
+    x = convolution(graph, x, np.tile(kernel, (1, 1, 1, 4)), np.tile(bias, 4), name="decoder.conv5", group=4)
+    return graph.node("DepthToSpace", x, blocksize=2, mode="DCR")
 
 
 def _arrays(conv: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:

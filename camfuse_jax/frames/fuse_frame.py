@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from camfuse_jax.fusion import Buckets, Params, fuse
+from camfuse_jax.config import Backend
+from camfuse_jax.export import fuse
+from camfuse_jax.fusion import Buckets, Params
 from camfuse_jax.images.colour import luma_unit, with_luma
 
 
@@ -17,6 +19,7 @@ def fuse_frame(
     gray: bool = False,
     valid: Bool[np.ndarray, "h w"] | None = None,
     buckets: Buckets | None = None,
+    backend: Backend = "jax",
 ) -> Float[np.ndarray, "h w *c"]:
     """Fuses the infrared image with the visible one's luma and puts the visible colours around the result.
 
@@ -29,18 +32,21 @@ def fuse_frame(
         gray: Give the fused luma alone.
         valid: Where the infrared image shows something; elsewhere the result is the visible image.
         buckets: As for `fuse`.
+        backend: What computes, as for `export.fuse`.
 
     Returns:
         float32 in [0, 1], shaped as `vis_unit`, or (h, w) where `gray`.
 
     Raises:
         InputError: The two differ in size.
+        UsageError: The backend cannot be used.
     """
     colour = np.ndim(vis_unit) == 3
     luma = luma_unit(vis_unit).astype(np.float32) if colour else np.asarray(vis_unit, np.float32)
     if valid is not None:
         ir_unit = np.where(valid, ir_unit, luma)  # no edge of our making at the border of what is known
-    fused = np.clip(np.asarray(fuse(params, np.asarray(ir_unit, np.float32), luma, buckets=buckets)), 0, 1)
+    computed = fuse(params, np.asarray(ir_unit, np.float32), luma, backend=backend, buckets=buckets)
+    fused = np.clip(np.asarray(computed), 0, 1)
     if valid is not None:
         fused = np.where(valid, fused, luma)
     if gray or not colour:

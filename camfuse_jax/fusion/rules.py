@@ -19,7 +19,6 @@ from camfuse_jax.nets.borders import Size, extended, inside
 
 SILENT = 1e-3  # activity below which neither image has anything to show and both count alike
 FLAT = 1e-12  # product of two contrasts' energies up to which there is nothing to correlate
-_BLOCK = 16
 
 Features = Float[Array, "n h w k"]
 Weights = Float[Array, "*n 2 k"]
@@ -78,35 +77,23 @@ def smooth(x: Float[Array, "n h w c"], cells: float) -> Float[Array, "n h w c"]:
 
 
 def _smooth_axis(x: Array, cells: float, axis: int) -> Array:
-    # A Gaussian along one axis as products with one small matrix, block by block: a depthwise convolution would be
-    # limited by memory, tap by tap; this is a dense product. A window is a block and the few that follow it, so that
-    # nothing here counts the blocks and sizes may be symbolic (`export.stablehlo`).
-    reach = _radius(cells)
-    size = x.shape[axis]
-    blocks = -(-size // _BLOCK)
-    beyond = -(-2 * reach // _BLOCK)
+    # A sum of shifted maps. All axes from the blurred one on are laid in one row, so that a shift is a step in memory:
+    # XLA turns that into long vector loops, which are several times faster than a depthwise convolution, or than
+    # matrix products with a banded matrix.
+    taps = gaussian_taps(cells).astype(np.float32)
+    reach = len(taps) // 2
     around = [(0, 0)] * x.ndim
-    around[axis] = (reach, (blocks + beyond) * _BLOCK - reach - size)
-    padded = jnp.pad(x, around, mode="edge")
-    parted = padded.reshape(*x.shape[:axis], blocks + beyond, _BLOCK, *x.shape[axis + 1 :])
-    following = [jax.lax.slice_in_dim(parted, i, blocks + i, axis=axis) for i in range(beyond + 1)]
-    following[-1] = jax.lax.slice_in_dim(following[-1], 0, _BLOCK + 2 * reach - beyond * _BLOCK, axis=axis + 1)
-    windows = jax.lax.concatenate(following, axis + 1)
-    form = "os,nbswc->nbowc" if axis == 1 else "os,nhbsc->nhboc"
-    blurred = jnp.einsum(form, _band(cells, reach, _BLOCK + 2 * reach), windows)
-    whole = blurred.reshape(*x.shape[:axis], blocks * _BLOCK, *x.shape[axis + 1 :])
-    return jax.lax.slice_in_dim(whole, 0, size, axis=axis)
+    around[axis] = (reach, reach)
+    step = math.prod(x.shape[axis + 1 :])
+    length = x.shape[axis] * step
+    row = jnp.pad(x, around, mode="edge").reshape(*x.shape[:axis], length + 2 * reach * step)
+    row = jax.lax.optimization_barrier(row)  # or every tap would do the padding again
+    shifts = (jax.lax.slice_in_dim(row, i * step, i * step + length, axis=axis) for i in range(len(taps)))
+    return sum(tap * shift for tap, shift in zip(taps, shifts, strict=True)).reshape(x.shape)
 
 
 def _radius(cells: float) -> int:
     return math.ceil(3 * cells)
-
-
-def _band(cells: float, reach: int, span: int) -> Float[np.ndarray, "o s"]:
-    matrix = np.zeros((_BLOCK, span))
-    for row in range(_BLOCK):
-        matrix[row, row : row + 2 * reach + 1] = gaussian_taps(cells)
-    return matrix.astype(np.float32)
 
 
 def gaussian_taps(cells: float) -> Float[np.ndarray, " t"]:
@@ -216,12 +203,16 @@ def place_statistics(features: Sequence[Features], bases: Sequence[Features], si
         size: Rows and columns that are image; None for all.
     """
     mask = None if size is None else inside(features[0], size)
-    means = [jnp.mean(x, axis=(1, 2), keepdims=True, where=mask) for x in features]
-    contrasts = [base - mean for base, mean in zip(bases, means, strict=True)]
-    ir, vis = contrasts if mask is None else [jnp.where(mask, x, 0) for x in contrasts]
+
+    def known(x: Array) -> Array:
+        return x if mask is None else jnp.where(mask, x, 0)
+
+    places = math.prod(features[0].shape[1:3]) if size is None else size[0] * size[1]
+    means = [_channel_sums(known(x)) / places for x in features]
+    ir, vis = (known(base - mean) for base, mean in zip(bases, means, strict=True))
 
     def total(x: Array) -> Array:
-        return jnp.sum(x, axis=(1, 2, 3), keepdims=True)
+        return jnp.sum(_channel_sums(x), axis=3, keepdims=True)
 
     return Statistics(tuple(means), sameness(total(ir * vis), total(ir * ir) * total(vis * vis)))
 
@@ -237,6 +228,14 @@ def sameness(product: Float[Array, "n 1 1 1"], energy: Float[Array, "n 1 1 1"]) 
     flat = energy <= FLAT
     correlation = jnp.where(flat, 0.0, product / jnp.sqrt(jnp.where(flat, 1.0, energy)))
     return jnp.maximum(correlation, 0.0) ** 4
+
+
+def _channel_sums(x: Features) -> Float[Array, "n 1 1 k"]:
+    # As a product with ones: XLA's own sum adds one pixel after the other, which is slower and keeps fewer digits.
+    n, rows, cols, k = x.shape
+    flat = x.reshape(n, rows * cols, k)
+    ones = jnp.ones((n, 1, rows * cols), x.dtype)
+    return jnp.matmul(ones, flat, precision=jax.lax.Precision.HIGHEST).reshape(n, 1, 1, k)
 
 
 def class_evidence(

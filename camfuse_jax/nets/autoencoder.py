@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from camfuse_jax.nets.layers import Conv, Dtype, upsample
+from camfuse_jax.nets.layers import Conv, Dtype
+from camfuse_jax.nets.upconv import UpsampledConv, interleave
 
 ENCODER_STRIDES = (1, 2, 1, 2, 1)
 UPSAMPLED_BEFORE = (3, 4)
@@ -47,7 +48,7 @@ class Decoder(nn.Module):
 
     Attributes:
         widths: Channels of the four 3x3 layers.
-        phase_bias: Give the convolutions after an upsampling one bias per pixel parity (see `PhaseBias`);
+        phase_bias: Give the convolutions after an upsampling one bias per pixel parity (see `upconv.PhaseBias`);
             False is the paper's plain convolution.
         margin: The encoder's margin.
         dtype: Type of the arithmetic; parameters stay float32.
@@ -73,12 +74,21 @@ class Decoder(nn.Module):
         """
         named = {}
         x = features.astype(self.dtype)
-        for i, width in enumerate(self.widths, start=1):
-            upsampled = i in UPSAMPLED_BEFORE
-            if upsampled:
-                x = upsample(x)
-            phase = self.phase_bias and upsampled
-            x = named[f"conv{i}"] = nn.relu(Conv(width, phase_bias=phase, dtype=self.dtype, name=f"conv{i}")(x))
-        x = named["conv5"] = nn.Conv(1, (1, 1), dtype=self.dtype, name="conv5")(x)
+        *widths, last = self.widths
+        for i, width in enumerate(widths, start=1):
+            kind = self._upsampled if i in UPSAMPLED_BEFORE else self._plain
+            x = named[f"conv{i}"] = nn.relu(kind(width, i)(x))
+        # The 1x1 layer comes before the last parities are put at their pixels: one channel is to move then, not 16.
+        parities = nn.relu(self._upsampled(last, len(self.widths)).parities(x))
+        named["conv4"] = interleave(parities)
+        n, rows, cols, _, channels = parities.shape
+        flat = nn.Conv(1, (1, 1), dtype=self.dtype, name="conv5")(parities.reshape(n, rows, cols * 4, channels))
+        x = named["conv5"] = interleave(flat.reshape(n, rows, cols, 4, 1))
         rows, cols = (slice(self.margin, self.margin + length) for length in size)
         return jnp.tanh(x.astype(jnp.float32)[:, rows, cols, :]), named
+
+    def _plain(self, width: int, number: int) -> Conv:
+        return Conv(width, dtype=self.dtype, name=f"conv{number}")
+
+    def _upsampled(self, width: int, number: int) -> UpsampledConv:
+        return UpsampledConv(width, phase_bias=self.phase_bias, dtype=self.dtype, name=f"conv{number}")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from camfuse_jax import fusion
 from camfuse_jax.data.folders import Pair
 from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.export import network
 from camfuse_jax.frames import Prepared, fuse_frame, prepare, to_levels
 from camfuse_jax.images import picture_size, read_picture, write_picture
 from camfuse_jax.images.colour import luma_unit
@@ -42,6 +43,8 @@ def fuse_pairs(job: FuseJob) -> list[Result]:
     results = plan(job)
     if job.dry_run:
         return results
+    if job.backend != "jax":
+        network(params, job.backend)  # what is missing is said once, before any pair is read
     todo = [result for result in results if result.status == "planned"]
     buckets = _buckets(job, results)
     for result in tqdm(todo, desc="fuse", unit="pair", disable=None if len(todo) > 1 else True):
@@ -95,7 +98,7 @@ def _fuse_one(job: FuseJob, params: fusion.Params, result: Result, buckets: fusi
     ready = prepare(read_picture(pair.ir, job.limits), read_picture(pair.vis, job.limits), job.frame)
     result.notes, result.details = ready.notes, ready.details
     target = outputs["fused"]
-    settings = {"gray": job.frame.gray, "valid": ready.valid, "buckets": buckets}
+    settings = {"gray": job.frame.gray, "valid": ready.valid, "buckets": buckets, "backend": job.backend}
     fused = fuse_frame(params, ready.ir_unit, ready.vis_unit, **settings)
     bits, alpha = ready.bits, ready.alpha
     if file_format(target) == "JPEG" and (bits == 16 or alpha is not None):

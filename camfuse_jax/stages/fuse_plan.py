@@ -7,6 +7,7 @@ import json
 import pathlib
 from typing import Any, Literal
 
+from camfuse_jax.config import Backend
 from camfuse_jax.data.folders import Pair
 from camfuse_jax.data.shards import Shard
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
@@ -27,6 +28,7 @@ class FuseJob(FuseSettings):
     Attributes:
         pairs: What to fuse.
         out: Folder of the results, or with a single pair the result's own file.
+        backend: What computes the fused images.
         overlay: Also write both heat maps over their images.
         preview: Also write a labelled grid of several balances.
         suffix: Ending of the results in a folder.
@@ -35,6 +37,7 @@ class FuseJob(FuseSettings):
 
     pairs: tuple[Pair, ...]
     out: pathlib.Path
+    backend: Backend = "jax"
     overlay: bool = False
     preview: bool = False
     suffix: str = ".png"
@@ -168,6 +171,7 @@ def _check_sizes(job: FuseJob, pair: Pair) -> None:
 def _fingerprint(job: FuseJob) -> str:
     """Hash of all that decides a result besides the sources."""
     kept = dataclasses.asdict(job.frame) | {"ir_gain": job.ir_gain, "vis_gain": job.vis_gain}
+    kept |= {"backend": job.backend} if job.backend != "jax" else {}
     kept |= {"weights": _weights_hash(job.weights), "version": package_version()}
     kept |= {} if job.rule is None else {"rule": job.rule}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()

@@ -40,6 +40,8 @@ class Timing:
         peak_bytes: Memory at the peak, without the loaded libraries.
         limit_share: Limit of the machine over the median time; 1 is the limit.
         times_ours: Median over that of camfuse_jax in the same rounds.
+        flops: Floating-point operations of a call.
+        moved: Bytes that a program moves which does layer after layer.
         gflops: Operations a second, in billions.
         device: Where.
         missing: Why there is no time.
@@ -55,6 +57,8 @@ class Timing:
     peak_bytes: int | None = None
     limit_share: float | None = None
     times_ours: float | None = None
+    flops: float | None = None
+    moved: float | None = None
     gflops: float | None = None
     device: str = ""
     missing: str = ""
@@ -166,6 +170,8 @@ def _row(
         peak_bytes=ended[0],
         limit_share=limit / median,
         times_ours=median / ours if ours else None,
+        flops=work.flops,
+        moved=work.moved,
         gflops=work.flops / median / 1e9,
         device=ended[1],
     )
@@ -213,18 +219,26 @@ def _stamp(weights: str, options: Any, peak: Peak) -> dict[str, str]:
 
 
 def _markdown(rows: Sequence[Timing], stamp: dict[str, str]) -> str:
-    head = "| work | images | program | median ms | quartiles | processor ms | times ours | GFLOP/s | of the limit | "
+    head = "| work | images | GFLOP, GB | program | median ms | quartiles | processor ms | times ours | GFLOP/s | "
     lines = ["  \n".join(f"{name}: {value}" for name, value in stamp.items()), ""]
-    lines += [head + "first call s | peak MiB |", "|---" * 11 + "|"]
+    lines += [head + "of the limit | first call s | peak MiB |", "|---" * 12 + "|"]
     for row in rows:
-        start = f"| {row.work} | {row.images} | {row.backend} | "
+        start = f"| {row.work} | {row.images} | "
         if row.missing:
-            lines.append(start + f"{row.missing} |" + " |" * 7)
+            lines.append(start + f"| {row.backend} | {row.missing} |" + " |" * 7)
             continue
         low, high = row.quartiles_s
-        lines.append(
-            start + f"{row.median_s * 1e3:.0f} | {low * 1e3:.0f}-{high * 1e3:.0f} | {row.processor_s * 1e3:.0f} | "
-            f"{'-' if row.times_ours is None else format(row.times_ours, '.2f')} | {row.gflops:.0f} | "
-            f"{row.limit_share:.2f} | {row.first_s:.1f} | {row.peak_bytes / 2**20:.0f} |"
-        )
+        cells = [
+            f"{row.flops / 1e9:.1f}, {row.moved / 1e9:.2f}",
+            row.backend,
+            f"{row.median_s * 1e3:.0f}",
+            f"{low * 1e3:.0f}-{high * 1e3:.0f}",
+            f"{row.processor_s * 1e3:.0f}",
+            "-" if row.times_ours is None else f"{row.times_ours:.2f}",
+            f"{row.gflops:.0f}",
+            f"{row.limit_share:.2f}",
+            f"{row.first_s:.1f}",
+            f"{row.peak_bytes / 2**20:.0f}",
+        ]
+        lines.append(start + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

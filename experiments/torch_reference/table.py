@@ -17,6 +17,9 @@ FORWARD, GRADIENT = 1e-5, 1e-4
 # such steps lead apart. The two float64 columns show that either side strays alike.
 TRAINED = 1e-3
 SHARE = 1e-3
+# The tolerances are for the difference of two roundings. Where PyTorch's own is larger than that, no program passes, so
+# a row may pass by its distance from float64 instead, up to so many tolerances.
+FARTHEST = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +49,30 @@ class Row:
     note: str = ""
 
     @property
+    def by_exact(self) -> bool:
+        """Whether a missed tolerance is rounding alone.
+
+        Float64 decides: camfuse_jax must be as near to it as the tolerance, or nearer than PyTorch in float32. A fault
+        on either side puts camfuse_jax far from PyTorch's float64, while PyTorch's float32 stays near it.
+        """
+        if self.allowed is None or self.ours_off is None or self.theirs_off is None:
+            return False
+        near = self.ours_off <= max(self.allowed, self.theirs_off)
+        return near and self.judged <= FARTHEST * self.allowed
+
+    @property
     def passed(self) -> bool:
-        """False where the tolerance is missed, or anything is not a number."""
-        return self.allowed is None or self.judged <= self.allowed
+        """False where the tolerance is missed by more than rounding, or anything is not a number."""
+        return self.allowed is None or self.judged <= self.allowed or self.by_exact
+
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        if self.allowed is None:
+            return "told"
+        if self.judged <= self.allowed:
+            return "ok"
+        return "ok by float64" if self.by_exact else "MISSED"
 
 
 def compare(
@@ -110,10 +134,9 @@ def markdown(rows: Sequence[Row], stamp: Mapping[str, str]) -> str:
     lines = ["  \n".join(lines), "", head + "PyTorch from float64 | |", "|---" * 9 + "|"]
     for row in rows:
         allowed = "-" if row.allowed is None else f"{row.allowed:.0e}"
-        verdict = "told" if row.allowed is None else "ok" if row.passed else "MISSED"
         offs = " | ".join("-" if off is None else f"{off:.1e}" for off in (row.ours_off, row.theirs_off))
         numbers = f"{row.absolute:.1e} | {row.relative:.1e} | {allowed}"
-        lines.append(f"| {row.quantity} | {row.size} | {numbers} | {verdict} | {offs} | {row.note} |")
+        lines.append(f"| {row.quantity} | {row.size} | {numbers} | {row.verdict} | {offs} | {row.note} |")
     return "\n".join(lines) + "\n"
 
 

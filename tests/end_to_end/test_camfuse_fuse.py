@@ -141,6 +141,20 @@ def test_alignment_calibration_and_size(camfuse, tmp_path, weights):
     assert not (tmp_path / "e").exists()
 
 
+def test_another_backend_gives_the_same_image(camfuse, tmp_path, weights, pair):
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install '.[export]'")
+    for name, image in zip(("ir.png", "vis.png"), pair, strict=True):
+        write_picture(tmp_path / name, image)
+    images = {}
+    for backend in ("jax", "onnxruntime"):
+        out = tmp_path / f"{backend}.png"
+        sources = (tmp_path / "ir.png", tmp_path / "vis.png", "--weights", weights, "-o", out)
+        done = camfuse("fuse", *sources, "--backend", backend, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        images[backend] = np.asarray(Image.open(out), int)
+    assert np.max(np.abs(images["jax"] - images["onnxruntime"])) <= 1
+
+
 @pytest.mark.slow
 def test_a_real_pair_in_colour(camfuse, tmp_path, data_root):
     name = "FLIR_00211.jpg"

@@ -2,11 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from command_line import refused
 from small_nets import small_params
 
+from camfuse_jax.config import Config
 from camfuse_jax.data.synthetic import synthetic_pair
+from camfuse_jax.errors import CamfuseError
 from camfuse_jax.fusion import save_params
 from camfuse_jax.images import write_gray
 
@@ -54,6 +57,21 @@ def test_parity_prints_and_writes_its_table(run, tmp_path, weights):
     told = json.loads((tmp_path / "parity" / "parity.json").read_text())
     assert all(row["passed"] for row in told["rows"])
     assert any(row["quantity"].startswith("fused, 8 bit") for row in told["rows"])
+
+
+@pytest.mark.slow
+def test_parity_of_a_wrong_weight_fails(tmp_path, monkeypatch, capsys):
+    parity = pytest.importorskip("torch_reference.parity", reason="PyTorch is not installed: pip install '.[torch]'")
+    params = small_params()
+    kernel = np.array(params.decoder["conv2"]["conv"]["kernel"])
+    kernel[0, 0, 0, 0] += 1e-3 * np.abs(kernel).max()
+    wrong = {**params.decoder, "conv2": {"conv": {**params.decoder["conv2"]["conv"], "kernel": kernel}}}
+    honest = parity.from_params
+    monkeypatch.setattr(parity, "from_params", lambda _: honest(params.replace(decoder=wrong)))
+    monkeypatch.setattr(parity.parity_training, "rows", lambda *_: [])
+    with pytest.raises(CamfuseError, match="reconstructed images"):
+        parity.parity(Config(), params, [("x", *synthetic_pair(3, 90, 120))], weights="small", out=tmp_path)
+    assert "MISSED" in capsys.readouterr().out
 
 
 @pytest.mark.slow

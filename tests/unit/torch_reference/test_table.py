@@ -43,6 +43,23 @@ def test_float64_tells_which_side_is_off():
     assert row.theirs_off == 0
 
 
+def test_a_difference_that_is_rounding_alone_passes_by_float64():
+    theirs_worse = compare("x", "-", [1.0 + 1e-6], [1.0 + 13e-6], exact=[1.0], allowed=1e-5)
+    both_near = compare("x", "-", [1.0 + 9e-6], [1.0 - 6e-6], exact=[1.0], allowed=1e-5)
+    assert [row.verdict for row in (theirs_worse, both_near)] == ["ok by float64"] * 2
+    assert "ok by float64" in markdown([theirs_worse], {})
+
+
+def test_float64_does_not_excuse_a_fault():
+    ours_worse = compare("x", "-", [1.0 + 14e-6], [1.0 + 3e-6], exact=[1.0], allowed=1e-5)
+    twin_wrong = compare("x", "-", [1.0], [1.0 + 5e-5], exact=[1.0 + 5e-5], allowed=1e-5)
+    # A difference of twenty tolerances is no rounding, however near to float64 we are.
+    both_far = compare("x", "-", [1.0], [1.0 + 2e-4], exact=[1.0], allowed=1e-5)
+    nothing = compare("x", "-", [np.nan], [1.0 + 2e-5], exact=[1.0], allowed=1e-5)
+    without = compare("x", "-", [1.0], [1.0 + 2e-5], allowed=1e-5)
+    assert [row.passed for row in (ours_worse, twin_wrong, both_far, nothing, without)] == [False] * 5
+
+
 def test_grey_levels():
     image = np.zeros((100, 100), np.uint8)
     few, many, far = image.copy(), image.copy(), image.copy()
