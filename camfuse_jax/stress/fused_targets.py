@@ -28,9 +28,9 @@ def _weights(folder: pathlib.Path) -> str:
     return str(path)
 
 
-def _frames(folder: pathlib.Path, seed: int) -> pathlib.Path:
+def _frames(folder: pathlib.Path, seed: int, shape: tuple[int, int] = SHAPE) -> pathlib.Path:
     for number in range(FRAMES):
-        write_gray(folder / f"frame_{number}.png", small.picture(seed + number, SHAPE))
+        write_gray(folder / f"frame_{number}.png", small.picture(seed + number, shape))
     return folder
 
 
@@ -49,7 +49,8 @@ def videos(folder: pathlib.Path) -> Parts:
 
 def sequences(folder: pathlib.Path) -> Parts:
     """A sequence of which one frame is damaged."""
-    weights, vis, ir = _weights(folder), _frames(folder / "vis", 10), _frames(folder / "ir", 20)
+    weights = _weights(folder)
+    ir, vis = (_frames(folder / kind, seed, small.SHAPE) for kind, seed in (("ir", 20), ("vis", 10)))
     path, out = ir / "frame_1.png", folder / "fused.mkv"
     seed = path.read_bytes()
 

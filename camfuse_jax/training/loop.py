@@ -67,8 +67,8 @@ def fit(
     """
     devices = devices or jax.device_count()
     state = parallel.TrainState(jnp.int32(0), task.params, task.tx.init(task.params))
-    if checkpoints.latest is not None:
-        state = checkpoints.restore(state)
+    # Other machines' processes may have computed the start with other last bits.
+    state = cluster.spread(state) if checkpoints.latest is None else checkpoints.restore(state)
     first = int(state.step)
     if first >= total_steps:
         print(f"{task.title}: already trained to step {first}", file=sys.stderr)

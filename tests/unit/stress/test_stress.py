@@ -31,8 +31,10 @@ def test_corruption():
 
 
 def test_fuzz():
-    # Orbax leaves tasks behind when it meets a forged checkpoint, which pytest takes for an error: see below.
-    _good(fuzz(count=200, seed=1, targets=tuple(name for name in TARGETS if not name.startswith("forged"))))
+    # Orbax leaves tasks behind when it meets a forged checkpoint, which pytest takes for an error, and what goes the
+    # whole way of a fuse command takes long: see below.
+    later = {"forged checkpoints", "videos", "frame sequences", "pairing tables", "calibrations"}
+    _good(fuzz(count=200, seed=1, targets=tuple(name for name in TARGETS if name not in later)))
 
 
 @pytest.mark.slow
@@ -41,7 +43,8 @@ def test_fuzz_as_a_command():
     environment = {**os.environ, "PYTHONPATH": str(Path(camfuse_jax.__file__).parents[1])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert "| malformed forged checkpoints | 50 | 0 |" in done.stdout
+    for name in TARGETS:
+        assert f"| malformed {name} | {200 if name == 'images' else 50} | 0 |" in done.stdout
     assert "Traceback" not in done.stderr
 
 
