@@ -62,6 +62,7 @@ class Fuse:
         audio: Videos: copy the visible file's sound.
         max_megapixels: Largest image that is read.
         max_megabytes: Largest file that is read.
+        max_memory: GiB that computing one pair may take, besides the images; larger ones are fused tile by tile.
         force: Replace existing files.
         dry_run: List what pairs with what, and what is wrong, and write nothing.
         json: Print one JSON object instead of text.
@@ -96,6 +97,7 @@ class Fuse:
     audio: bool = True
     max_megapixels: float = 100.0
     max_megabytes: float = 1000.0
+    max_memory: float = 1.5
     force: bool = False
     dry_run: bool = False
     json: bool = False
@@ -172,6 +174,11 @@ class Fuse:
 
         return Limits(int(self.max_megapixels * 1e6), int(self.max_megabytes * 1e6))
 
+    def _memory(self) -> int:
+        if not 0.01 <= self.max_memory <= 4096:
+            raise UsageError(f"--max-memory is {self.max_memory}.", "Give GiB from 0.01 to 4096.")
+        return int(self.max_memory * 2**30)
+
     def _job(self, pairing: "Pairing") -> "FuseJob":
         from camfuse_jax.stages.fuse_plan import FuseJob
 
@@ -189,6 +196,7 @@ class Fuse:
             force=self.force,
             dry_run=self.dry_run,
             limits=self._limits(),
+            max_memory=self._memory(),
         )
 
 

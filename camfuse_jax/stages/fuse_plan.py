@@ -38,6 +38,7 @@ class FuseJob:
         force: Replace existing files.
         dry_run: Say what would be done and do nothing.
         limits: What is read at most.
+        max_memory: Bytes that computing a pair may take, see `fusion.fuse`; None for its own choice.
     """
 
     pairs: tuple[Pair, ...]
@@ -53,6 +54,7 @@ class FuseJob:
     force: bool = False
     dry_run: bool = False
     limits: Limits = dataclasses.field(default_factory=Limits)
+    max_memory: int | None = None
 
     @property
     def out_is_file(self) -> bool:
