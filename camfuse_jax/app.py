@@ -1,10 +1,13 @@
 """Command line of `experiments/run.py`: run the stages, map errors to exit codes."""
 
+import contextlib
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from camfuse_jax import runtime
+from camfuse_jax import joining, runtime
 from camfuse_jax.errors import CamfuseError, StoppedError, UsageError
 from camfuse_jax.options import Options, parse
 from camfuse_jax.safety import signals
@@ -21,26 +24,56 @@ def main(argv: Sequence[str] | None = None, *, extra: Mapping[str, Callable[[Opt
         extra: Stages that are not part of the package, by name.
     """
     stages = {**_STAGES, **(extra or {})}
+    joined: list[joining.Cluster] = []
+    everywhere = False
     try:
         with signals.handled(), as_resource_error():
-            options = parse(sys.argv[1:] if argv is None else argv)
-            runtime.configure()
-            for stage in ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,):
-                if stage not in stages:
-                    raise UsageError(
-                        f"Stage {stage} is not part of the package.", "Use experiments/run.py of its sources."
-                    )
-                stages[stage](options)
-    except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
-        return stopped.exit_code
+            _run(parse(sys.argv[1:] if argv is None else argv), stages, joined)
+        code, everywhere = 0, True
     except CamfuseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        print(error if isinstance(error, StoppedError) else f"error: {error}", file=sys.stderr)
+        code, everywhere = error.exit_code, error.everywhere
     except KeyboardInterrupt as stop:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return stop.exit_code if isinstance(stop, signals.Stop) else INTERRUPTED
-    return 0
+        code = stop.exit_code if isinstance(stop, signals.Stop) else INTERRUPTED
+    except Exception:
+        if not joined:
+            raise
+        traceback.print_exc()  # a mistake of ours: told as ever, but the others must not wait for this process
+        code = 1
+    if joined and not everywhere:
+        joining.abandon_cluster(code, joined[0])
+    if joined:
+        joining.leave_cluster()
+    return code
+
+
+def _run(options: Options, stages: Mapping[str, Callable[[Options], None]], joined: list[joining.Cluster]) -> None:
+    runtime.configure()
+    names = ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,)
+    for name in names:
+        if name not in stages:
+            raise UsageError(f"Stage {name} is not part of the package.", "Use experiments/run.py of its sources.")
+    with contextlib.ExitStack() as stack:
+        if options.distributed or any(x is not None for x in (options.coordinator, options.processes, options.process)):
+            _join(options, joined, stack)
+        for name in names:
+            stages[name](options)
+
+
+def _join(options: Options, joined: list[joining.Cluster], stack: contextlib.ExitStack) -> None:
+    """Enters the cluster, and has the data prepared before any process reads them."""
+    if options.stage not in ("ae", "cls"):
+        raise UsageError(f"Stage {options.stage} is for one process.", "Several train together: stages ae and cls.")
+    where = {"coordinator": options.coordinator, "processes": options.processes, "process": options.process}
+    joined.append(joining.join_cluster(**where))
+    from camfuse_jax.training import cluster
+
+    stack.enter_context(cluster.losses_told())
+    cluster.highest(
+        0
+    )  # all are here: gloo waits for a first word half a minute only, for later ones as long as it takes
+    cluster.in_leader(lambda: _data(options))
 
 
 def _places(options: Options):
@@ -64,7 +97,7 @@ def _ae(options: Options) -> None:
 def _cls(options: Options) -> None:
     from camfuse_jax.stages.train_classifier import train_classifier
 
-    train_classifier(options.config, _places(options))
+    train_classifier(options.config, _places(options), autoencoder=options.autoencoder)
 
 
 def _fuse(options: Options) -> None:
@@ -83,24 +116,25 @@ def _fuse(options: Options) -> None:
     ).run()
 
 
+def _whose(options: Options) -> dict[str, Any]:
+    """Where results go, which weights, and whose images stand beside ours."""
+    return {"out": options.out, "weights": options.weights, "others": options.fused}
+
+
+def _definitions(options: Options) -> dict[str, Any]:
+    return {"metrics": options.metrics, "protocol": options.protocol}
+
+
 def _eval(options: Options) -> None:
     from camfuse_jax.stages.evaluate import evaluate_dataset
 
-    evaluate_dataset(
-        _places(options),
-        out=options.out,
-        weights=options.weights,
-        rule=options.rule,
-        others=options.fused,
-        metrics=options.metrics,
-        protocol=options.protocol,
-    )
+    evaluate_dataset(_places(options), **_whose(options), **_definitions(options), rule=options.rule)
 
 
 def _report(options: Options) -> None:
     from camfuse_jax.stages.report_page import report_dataset, report_files
 
-    common = {name: getattr(options, name) for name in ("fused", "limit", "metrics", "protocol")}
+    common = {"fused": options.fused, "limit": options.limit, **_definitions(options)}
     if options.ir is None and options.vis is None:
         report_dataset(_places(options), out=options.out, weights=options.weights, **common)
     else:
@@ -111,34 +145,21 @@ def _report(options: Options) -> None:
 def _table(options: Options) -> None:
     from camfuse_jax.stages.make_table import make_table
 
-    make_table(
-        _places(options),
-        out=options.out,
-        weights=options.weights,
-        others=options.fused,
-        metrics=options.metrics,
-        protocol=options.protocol,
-    )
+    make_table(_places(options), **_whose(options), **_definitions(options))
 
 
 def _figures(options: Options) -> None:
     from camfuse_jax.stages.make_figures import make_figures
 
-    make_figures(
-        _places(options),
-        out=options.out,
-        weights=options.weights,
-        others=options.fused,
-        image=options.image,
-        zooms=options.zoom,
-        sheet=options.sheet,
-    )
+    shown = {"image": options.image, "zooms": options.zoom, "sheet": options.sheet}
+    make_figures(_places(options), **_whose(options), **shown)
 
 
 def _ablate(options: Options) -> None:
     from camfuse_jax.stages.ablate import ablate
 
-    ablate(options.config, _places(options), out=options.out, weights=options.weights, seeds=options.seeds)
+    chosen = {"out": options.out, "weights": options.weights, "rule": options.rule, "seeds": options.seeds}
+    ablate(options.config, _places(options), **chosen)
 
 
 def _export(options: Options) -> None:

@@ -19,6 +19,19 @@ def channel_weights(weights: Float[Array, "2 k"]) -> Float[Array, "2 k"]:
     return 0.5 * jnp.tanh(weights) + 0.5
 
 
+def channel_gains(classifier_params: Mapping[str, Any]) -> Float[Array, " k"]:
+    """What the classifier's last map shows of a channel that is 1 everywhere, biases left out.
+
+    Channel k of the classifier is channel k of the encoder, seen through its own filters; this is how much they make
+    of it. So W_c^k times its gain is the class weight of the encoder's channel itself.
+    """
+    level = jnp.ones((1, 1))
+    for name in sorted(name for name in classifier_params if name != "head"):
+        taps = jnp.sum(jnp.asarray(classifier_params[name]["kernel"]), axis=(1, 2))
+        level = jnp.sum(jnp.maximum(taps * level, 0), axis=0, keepdims=True)
+    return level[0]
+
+
 def fuse_features(
     ir_features: Float[Array, "*n h w k"], vis_features: Float[Array, "*n h w k"], weights: Float[Array, "*n 2 k"]
 ) -> Float[Array, "*n h w k"]:

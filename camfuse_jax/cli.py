@@ -12,7 +12,8 @@ from camfuse_jax.commands.evaluate import Evaluate
 from camfuse_jax.commands.export import Export
 from camfuse_jax.commands.fuse import Fuse
 from camfuse_jax.commands.report import Report
-from camfuse_jax.errors import CamfuseError, ResourceError
+from camfuse_jax.commands.serve import Serve
+from camfuse_jax.errors import CamfuseError, ResourceError, StoppedError
 
 _subcommand = tyro.conf.subcommand
 # A new command: a dataclass with `run()` in camfuse_jax/commands, and a line here.
@@ -22,6 +23,7 @@ Command = (
     | Annotated[Evaluate, _subcommand("eval")]
     | Annotated[Report, _subcommand("report")]
     | Annotated[Export, _subcommand("export")]
+    | Annotated[Serve, _subcommand("serve")]
 )
 INTERRUPTED = 130
 
@@ -38,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     runtime.configure()
     try:
         command.run()
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except CamfuseError as error:
         return _fail(error)
     except MemoryError:

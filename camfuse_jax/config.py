@@ -76,6 +76,7 @@ class FusionConfig:
         base_cells: Rule place: blur that parts base from detail, standard deviation in feature cells (4 pixels).
         place_cells: Rule place: blur of the activity, in cells.
         sharpness: Rule place: power of the activities; 0 averages, more chooses more sharply.
+        evidence: Rule place: weight of the class evidence at a place (log-odds) in the choice; 0 leaves it to activity.
         base_gain: Rule place: contrast of the base; 1 averages the sources' bases, 2 adds them.
         detail_gain: Rule place: factor on the detail.
         level: Rule place: mean brightness; 0 is mid gray, 1 the mean of the sources.
@@ -85,7 +86,8 @@ class FusionConfig:
     gain: float = 1.0
     base_cells: float = 4.0
     place_cells: float = 2.0
-    sharpness: float = 3.0
+    sharpness: float = 5.0
+    evidence: float = 0.15
     base_gain: float = 1.9
     detail_gain: float = 1.3
     level: float = 0.3
@@ -97,6 +99,7 @@ class FusionConfig:
         for name in ("base_cells", "place_cells"):
             _require(0 <= getattr(self, name) <= 64, f"fusion.{name}", getattr(self, name), "from 0 to 64")
         _require(0 <= self.sharpness <= 16, "fusion.sharpness", self.sharpness, "from 0 to 16")
+        _require(0 <= self.evidence <= 16, "fusion.evidence", self.evidence, "from 0 to 16")
         _require(0 <= self.level <= 1, "fusion.level", self.level, "from 0 to 1")
 
 
@@ -176,6 +179,7 @@ class ClassifierConfig(TrainConfig):
         distance_weight: Alpha of Eq. 10 once it acts.
         distance_from_epoch: First epoch (counted from 0) in which alpha acts.
         augment: Vary brightness, contrast, gamma and noise of the patches as real sensors do.
+        start: How the depthwise layers begin: `mean`, as local means (`nets.averaging_start`); `he`, at random.
         channel_size: Start with every channel's pooled value at this on average (`nets.equalise`); 0 leaves the
             random start as it is. The larger it is, the smaller are the class weights that decide alike.
         weight_rms: Root mean square to which the trained class weights are scaled without changing the classifier
@@ -186,6 +190,7 @@ class ClassifierConfig(TrainConfig):
     distance_weight: float = 3.0
     distance_from_epoch: int = 20
     augment: bool = True
+    start: Literal["mean", "he"] = "mean"
     channel_size: float = 8.0
     weight_rms: float = 0.5
 

@@ -10,6 +10,8 @@ class CamfuseError(Exception):
     """
 
     exit_code = 1
+    everywhere = False
+    """Whether every process of a cluster ends with it at the same time; else the others lose one."""
 
     def __init__(self, what: str, remedy: str = ""):
         super().__init__(what)
@@ -54,6 +56,7 @@ class NonFiniteLossError(CamfuseError):
     """Training met a loss that is not a number; names the step and the last good checkpoint."""
 
     exit_code = 1
+    everywhere = True
 
 
 class StoppedError(CamfuseError):
@@ -64,6 +67,8 @@ class StoppedError(CamfuseError):
         what: What was kept.
         remedy: How to go on.
     """
+
+    everywhere = True
 
     def __init__(self, signum: int, what: str, remedy: str = ""):
         super().__init__(what, remedy)

@@ -81,11 +81,13 @@ class Options:
         out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
         weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
             it has trained any, else the shipped ones.
-        rule: Stages fuse and eval: fusion rule instead of the one that the weights bring (see --fusion.rule).
+        autoencoder: Stage cls: train on the encoder of these weights instead of the workdir's own (as for
+            --weights), so that a classifier for another camera takes minutes.
+        rule: Stages fuse, eval and ablate: fusion rule instead of the one that the weights bring (see --fusion.rule).
         limit: Stage report: only the first pairs; 0 means all.
         fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
             repeatable. Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if set.
-        metrics: Stages eval, table and report: the paper's five columns, or more.
+        metrics: Stages eval, table and report: the paper's five and the noise estimate, or more.
         protocol: Stages eval, table and report: definitions of the metrics: paper, cddfuse or tang.
         seeds: Stage ablate: seeds of each retrained classifier; 0 leaves the retrained rows out.
         image: Stage figures: name of the test pair to show; default: the first.
@@ -93,11 +95,16 @@ class Options:
         sheet: Stage figures: also a contact sheet of all test pairs.
         to: Stage export: onnx or stablehlo. Stage convert: torch or jax.
         bench: Stage bench: what to time.
+        distributed: Stages ae and cls: train together with the processes that SLURM, Kubernetes, Open MPI or a
+            Cloud TPU started with this one.
+        coordinator: The same without such a system: process 0 listens at this HOST:PORT.
+        processes: With coordinator: number of processes.
+        process: With coordinator: number of this process, from 0.
         config: Networks and training.
     """
 
     stage: Stage
-    preset: Literal["default", "paper", "tiny"] = "default"
+    preset: Literal["default", "paper", "ablation", "tiny"] = "default"
     dataset: str = "tno"
     workdir: pathlib.Path = pathlib.Path("runs/default")
     data: pathlib.Path | None = None
@@ -106,6 +113,7 @@ class Options:
     vis: pathlib.Path | None = None
     out: pathlib.Path | None = None
     weights: str | None = None
+    autoencoder: str | None = None
     rule: Rule | None = None
     limit: int = 0
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -117,6 +125,10 @@ class Options:
     sheet: bool = False
     to: Literal["onnx", "stablehlo", "torch", "jax"] | None = None
     bench: Bench = Bench()
+    distributed: bool = False
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
     config: Annotated[Config, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Config)
 
 

@@ -1,6 +1,7 @@
 """The real command line in a process of its own."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import camfuse_jax
 
 RUN = Path(__file__).resolve().parents[1] / "experiments" / "run.py"
+HEIGHT, WIDTH = 41, 53  # of the fixture `pair`
 PACKAGE_ROOT = Path(camfuse_jax.__file__).parents[1]
 
 
@@ -46,3 +48,9 @@ def refused(done, code, *told):
     assert "Traceback" not in done.stderr
     for text in told:
         assert str(text) in done.stderr
+
+
+def free_port():
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]

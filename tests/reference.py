@@ -129,7 +129,17 @@ def blur(maps, sigma):
     return maps
 
 
-def fuse_by_place(config, ir, vis, weights):
+def channel_gains(classifier):
+    """What the last map shows of a channel that is 1 everywhere, biases left out, channel by channel."""
+    kernels = [_f64(classifier[name]["kernel"]) for name in sorted(classifier) if name != "head"]
+    gains = np.ones(kernels[0].shape[-1])
+    for k in range(len(gains)):
+        for kernel in kernels:
+            gains[k] = sum(max(branch[:, :, k].sum() * gains[k], 0) for branch in kernel)
+    return gains
+
+
+def fuse_by_place(config, ir, vis, weights, evidence=None):
     """Rule `place` for one pair: `config` has the settings as attributes."""
     images = [_f64(ir), _f64(vis)]
     bases = [blur(image, config.base_cells) for image in images]
@@ -138,10 +148,14 @@ def fuse_by_place(config, ir, vis, weights):
         1e-3 + blur((np.abs(detail) * row).sum(axis=-1, keepdims=True), config.place_cells)
         for detail, row in zip(details, _f64(weights), strict=True)
     ]
-    powers = [a**config.sharpness for a in activity]
-    share = powers[0] / (powers[0] + powers[1])
     means = [image.mean(axis=(1, 2), keepdims=True) for image in images]
     a, b = (base - mean for base, mean in zip(bases, means, strict=True))
+    powers = [a**config.sharpness for a in activity]
+    if evidence is not None:
+        for c, contrast in enumerate((a, b)):
+            own = np.einsum("nhwk,k->nhw", contrast, _f64(evidence)[c])[..., None]
+            powers[c] = powers[c] * np.exp(config.evidence * own)
+    share = powers[0] / (powers[0] + powers[1])
     correlation = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
     same = max(correlation, 0) ** 4
     gains = [g / (1 + same * (g - 1)) for g in (config.base_gain, config.detail_gain)]

@@ -17,7 +17,14 @@ PACKAGE = REPO / "camfuse_jax"
 MAX_LINES, MEDIAN_LINES = 300, 150
 
 # Each may import what stands before it in its list; everything may import what stands in BASE.
-BASE = {"errors": set(), "runtime": set(), "config": {"errors"}, "images": {"errors", "config"}, "safety": {"errors"}}
+BASE = {
+    "errors": set(),
+    "runtime": {"errors"},
+    "joining": {"errors"},
+    "config": {"errors"},
+    "images": {"errors", "config", "safety"},
+    "safety": {"errors"},
+}
 BASE["video"] = {"errors", "images"}  # moving pictures in and out
 FLOW = ["data", "nets", "cam", "losses", "training", "fusion", "frames", "metrics", "report"]
 ALLOWED = {
@@ -28,7 +35,8 @@ ALLOWED = {
     "stages": set(BASE)
     | set(FLOW)
     | {"presets", "export"},  # joins the parts, one module per stage of experiments/run.py
-    "commands": set(BASE) | set(FLOW) | {"stages"},  # one sub-command of `camfuse` each
+    "serve": set(BASE) | set(FLOW) | {"stages"},  # the local page
+    "commands": set(BASE) | set(FLOW) | {"stages", "serve"},  # one sub-command of `camfuse` each
     "options": {"config", "errors", "presets"},
     "app": set(BASE) | set(FLOW) | {"presets", "stages", "commands", "options"},
     "cli": {"errors", "runtime", "commands"},

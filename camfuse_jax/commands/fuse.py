@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from camfuse_jax.commands.fuse_shard import chosen_shard
 from camfuse_jax.commands.fuse_video import is_video, run_video
 from camfuse_jax.config import Rule
 from camfuse_jax.errors import CamfuseError, InputError, SomeFailedError, UsageError
@@ -15,7 +16,6 @@ from camfuse_jax.errors import CamfuseError, InputError, SomeFailedError, UsageE
 if TYPE_CHECKING:
     from camfuse_jax.data.pairing import Pairing
     from camfuse_jax.frames import FrameSettings
-    from camfuse_jax.images import Limits
     from camfuse_jax.stages.fuse_plan import FuseJob, Result
 
 _SHOWN = 10  # failures named in the closing line
@@ -63,6 +63,11 @@ class Fuse:
         max_megapixels: Largest image that is read.
         max_megabytes: Largest file that is read.
         max_memory: GiB that computing one pair may take, besides the images; larger ones are fused tile by tile.
+        shard: Do only part I of N of the pairs, as 1/4 to 4/4; for several processes or machines (docs/scale.md).
+        distributed: Take I and N from the cluster that started this process (SLURM, Open MPI, Kubernetes).
+        coordinator: Or give the place in a cluster: HOST:PORT at which process 0 listens,
+        processes: how many processes there are,
+        process: and the number of this one, from 0.
         force: Replace existing files.
         dry_run: List what pairs with what, and what is wrong, and write nothing.
         json: Print one JSON object instead of text.
@@ -98,6 +103,11 @@ class Fuse:
     max_megapixels: float = 100.0
     max_megabytes: float = 1000.0
     max_memory: float = 1.5
+    shard: str | None = None
+    distributed: bool = False
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
     force: bool = False
     dry_run: bool = False
     json: bool = False
@@ -124,13 +134,18 @@ class Fuse:
         """Fuses; returns the report, and what to say of pairs that failed while others did not."""
         from camfuse_jax.stages.fuse_pairs import fuse_pairs
 
+        shard = chosen_shard(self)
         if is_video(self):
-            return run_video(self, self._frame(), self._limits()), None
+            if shard is not None:
+                raise UsageError("--shard and --distributed are for pairs of images, not for videos.")
+            return run_video(self, self._settings()), None
         pairing = self._pairing()
+        if shard is not None and shard.number > 1 and pairing.pairs:
+            pairing = dataclasses.replace(pairing, problems=())  # the first part tells them
         if not pairing.pairs:
             told = " ".join(f"{problem}." for problem in pairing.problems[:10])
             raise InputError(f"Nothing to fuse: no infrared file has a visible partner. {told}", "See docs/cameras.md.")
-        job = self._job(pairing)
+        job = dataclasses.replace(self._job(pairing), shard=shard)
         results = fuse_pairs(job)
         if not self.json:
             _tell(job, results, pairing)
@@ -169,10 +184,13 @@ class Fuse:
             check=self.check,
         )
 
-    def _limits(self) -> "Limits":
+    def _settings(self) -> dict[str, Any]:
+        """Fields of `FuseSettings`: what files and videos have in common."""
         from camfuse_jax.images import Limits
 
-        return Limits(int(self.max_megapixels * 1e6), int(self.max_megabytes * 1e6))
+        limits = Limits(int(self.max_megapixels * 1e6), int(self.max_megabytes * 1e6))
+        names = ("weights", "rule", "ir_gain", "vis_gain", "force", "dry_run")
+        return {"frame": self._frame(), "limits": limits} | {name: getattr(self, name) for name in names}
 
     def _memory(self) -> int:
         if not 0.01 <= self.max_memory <= 4096:
@@ -185,18 +203,11 @@ class Fuse:
         return FuseJob(
             pairs=pairing.pairs,
             out=self.out,
-            weights=self.weights,
-            rule=self.rule,
-            frame=self._frame(),
-            ir_gain=self.ir_gain,
-            vis_gain=self.vis_gain,
             overlay=self.overlay or self.ir is self.csv is None,
             preview=self.preview,
             suffix={"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}[self.format],
-            force=self.force,
-            dry_run=self.dry_run,
-            limits=self._limits(),
             max_memory=self._memory(),
+            **self._settings(),
         )
 
 
@@ -207,6 +218,7 @@ def _as_json(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> dic
     return {
         "version": package_version(),
         "weights": job.weights,
+        "shard": None if job.shard is None else str(job.shard),
         "counts": counts | {"unpaired": len(pairing.problems)},
         "unpaired": list(pairing.problems),
         "pairs": [result.as_json() for result in results],
@@ -217,6 +229,8 @@ def _tell(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> None:
     """Files on standard output, remarks on standard error."""
     from camfuse_jax.stages.fuse_pairs import grouped_notes
 
+    if job.shard is not None:
+        print(f"shard {job.shard}: {len(results)} of {len(job.pairs)} pairs")
     for result in results:
         pair = result.pair
         if result.status == "failed":
@@ -247,7 +261,7 @@ def _failure(results: "list[Result]", pairing: "Pairing") -> CamfuseError | None
     told = [f"{len(failed)} of {len(results)} pairs failed."] if failed else []
     told += [f"{name}: {error}" for name, error in failed[:_SHOWN]]
     told += [f"And {len(failed) - _SHOWN} more; --json lists all."] if len(failed) > _SHOWN else []
-    if len(failed) == len(results):
+    if failed and len(failed) == len(results):
         kinds = {type(error) for _, error in failed}
         return (kinds.pop() if len(kinds) == 1 else InputError)(" ".join(told))
     if pairing.problems:

@@ -22,8 +22,12 @@ def is_video(command: "Fuse") -> bool:
     return command.video or command.out.suffix.lower() in VIDEO_SUFFIXES or any(map(is_moving, sources))
 
 
-def run_video(command: "Fuse", frame: Any, limits: Any) -> dict[str, Any]:
+def run_video(command: "Fuse", settings: dict[str, Any]) -> dict[str, Any]:
     """Fuses moving pictures, says what was done, and returns the report.
+
+    Args:
+        command: What was asked for.
+        settings: Fields of `FuseSettings`.
 
     Raises:
         CamfuseError: By kind.
@@ -37,9 +41,8 @@ def run_video(command: "Fuse", frame: Any, limits: Any) -> dict[str, Any]:
         raise UsageError(f"{wrong} not for videos." if not wrong.endswith(";") else f"{wrong[:-1]}.", "See --help.")
     if command.out.suffix and command.out.suffix.lower() not in (".mp4", ".mkv") and not command.out.is_dir():
         raise UsageError(f"{command.out} is no .mp4, .mkv or folder.", "End it in .mp4, or give a folder's name.")
-    names = ("weights", "rule", "ir_gain", "vis_gain", *VIDEO_OPTIONS, "force", "dry_run")
-    shared = {name: getattr(command, name) for name in names}
-    result = fuse_video(VideoJob(command.ir, command.vis, Path(command.out), frame=frame, limits=limits, **shared))
+    own = {name: getattr(command, name) for name in VIDEO_OPTIONS}
+    result = fuse_video(VideoJob(command.ir, command.vis, Path(command.out), **own, **settings))
     if not command.json:
         _tell(command, result)
     return {"version": package_version(), "weights": command.weights, "video": result.as_json()}

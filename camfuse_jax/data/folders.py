@@ -116,6 +116,12 @@ def read_split(root: Path, split: str, names: Sequence[str]) -> list[str]:
     return select_split(load_splits(Path(root), names), split, names, origin=str(root))
 
 
+def pairs_of_split(root: Path, split: str) -> list[Pair]:
+    """The pairs of a split as files, in the order of its list; raises as `find_pairs` and `read_split` do."""
+    by_name = {pair.name: pair for pair in find_pairs(root)}
+    return [by_name[name] for name in read_split(root, split, list(by_name))]
+
+
 def select_split(splits: Mapping[str, list[str]], split: str, names: Iterable[str], *, origin: str) -> list[str]:
     """One of the splits, checked against the names that exist.
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -13,6 +14,8 @@ from camfuse_jax.images import READABLE_SUFFIXES
 IR_WORDS = ("ir", "lwir", "mwir", "swir", "nir", "thermal", "therm", "infrared", "inf", "tir", "th")
 VIS_WORDS = ("vis", "vi", "visible", "visual", "rgb", "eo", "color", "colour", "photo")
 _PLACE = "{name}"
+_LARGEST_TABLE = 16 << 20  # bytes
+_SHOWN = 500  # letters of a name in a message
 _LETTERS = re.compile(r"[A-Za-z]+")
 
 
@@ -70,11 +73,15 @@ def read_table(path: Path) -> Pairing:
     """Pairs from a CSV file with a header `ir,vis` and perhaps `name`; paths count from the file's own folder.
 
     Raises:
-        InputError: The file is absent or has no such header, or a name is not one that a file can have.
+        InputError: The file is absent, too large or has no such header, or a name is not one that a file can have.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_TABLE + 1)
+        if len(content) > _LARGEST_TABLE:
+            raise ValueError(f"it is larger than {_LARGEST_TABLE >> 20} MiB")
+        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        rows = list(csv.DictReader(text, skipinitialspace=True))
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}.", "Give columns ir,vis[,name].") from error
     if not rows or not {"ir", "vis"} <= rows[0].keys():
@@ -88,17 +95,35 @@ def read_table(path: Path) -> Pairing:
             problems.append(f"{path.name} line {number} names only one file")
             continue
         files = [path.parent / row[kind].strip() for kind in ("ir", "vis")]
-        name = (row.get("name") or "").strip() or files[1].stem
-        if Path(name).name != name or name.startswith("."):
-            raise InputError(f"{path} line {number}: {name!r} cannot be a result's name.", "Use a plain file name.")
-        absent = [str(file) for file in files if not file.is_file()]
+        absent = [_printable(str(file)) for file in files if not _is_file(file)]
+        name = (row.get("name") or "").strip()
         if absent:
-            problems.append(f"{path.name} line {number} ({name}): {' and '.join(absent)} absent")
-        elif name in pairs:
+            about = f" ({_printable(name)})" if name else ""
+            problems.append(f"{path.name} line {number}{about}: {' and '.join(absent)} absent")
+            continue
+        name = name or files[1].stem
+        if Path(name).name != name or name.startswith(".") or not name.isprintable():
+            raise InputError(
+                f"{path} line {number}: {_printable(name)!r} cannot be a result's name.", "Use a plain file name."
+            )
+        if name in pairs:
             problems.append(f"{path.name} line {number}: a second pair called {name}")
         else:
             pairs[name] = Pair(name, *files)
     return Pairing(tuple(pairs[name] for name in sorted(pairs)), tuple(problems))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name longer than names can be
+        return False
+
+
+def _printable(text: str) -> str:
+    """The text in one line of reasonable length."""
+    shown = text if text.isprintable() else ascii(text)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 def without_word(stem: str, words: tuple[str, ...]) -> str | None:

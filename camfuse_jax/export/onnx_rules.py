@@ -84,18 +84,18 @@ def _place(graph: Graph, params: Params, features: str) -> str:
     level = _affine(graph, same, 1 - settings.level, settings.level)
     brightness = graph.node("Mul", level, blend(means))
     contrast = graph.node("Mul", _once(graph, same, settings.base_gain), blend(contrasts))
-    share = _ir_share(graph, params, *details)
+    share = _ir_share(graph, params, details, contrasts)
     # share * ir + (1 - share) * vis, with one product less.
     apart = graph.node("Mul", share, graph.node("Sub", *details))
     detail = graph.node("Mul", _once(graph, same, settings.detail_gain), graph.node("Add", apart, details[1]))
     return graph.node("Add", graph.node("Add", brightness, contrast), detail, name="fused_features")
 
 
-def _ir_share(graph: Graph, params: Params, ir_detail: str, vis_detail: str) -> str:
-    """The power ratio of the two activities, (n, 1, h, w)."""
+def _ir_share(graph: Graph, params: Params, details: tuple[str, str], contrasts: tuple[str, str]) -> str:
+    """The power ratio of the two activities and of the class evidence, (n, 1, h, w)."""
     settings, weights = params.fusion, np.asarray(params.channel_weights, np.float32)
     logs = []
-    for kind, detail in zip(Modality, (ir_detail, vis_detail), strict=True):
+    for kind, detail in zip(Modality, details, strict=True):
         name = f"channel_weights.{kind.name.lower()}"
         # A 1x1 convolution is the sum over channels times their weights.
         kernel = graph.constant(name, weights[kind].reshape(1, -1, 1, 1))
@@ -103,6 +103,13 @@ def _ir_share(graph: Graph, params: Params, ir_detail: str, vis_detail: str) -> 
         blurred = gaussian(graph, activity, settings.place_cells, channels=1, name="place")
         logs.append(graph.node("Log", graph.node("Add", blurred, _number(graph, SILENT))))
     odds = graph.node("Mul", graph.node("Sub", *logs), _number(graph, settings.sharpness))
+    if settings.evidence:
+        own = np.asarray(params.evidence_weights, np.float32) * settings.evidence
+        evidence = []
+        for kind, contrast in zip(Modality, contrasts, strict=True):
+            kernel = graph.constant(f"evidence_weights.{kind.name.lower()}", own[kind].reshape(1, -1, 1, 1))
+            evidence.append(graph.node("Conv", contrast, kernel))
+        odds = graph.node("Add", odds, graph.node("Sub", *evidence))
     return graph.node("Sigmoid", odds, name="ir_share")
 
 

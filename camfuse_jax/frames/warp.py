@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from camfuse_jax.errors import InputError
 
+_LARGEST = 1 << 16  # bytes of a calibration file
+
 Homography = Float[np.ndarray, "3 3"]
 
 
@@ -65,16 +67,23 @@ def read_homography(path: Path) -> Homography:
         InputError: The file is absent or holds no invertible 3 x 3 matrix.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError("it is too large")
+        text = content.decode()
         if path.suffix.lower() == ".json":
             value = json.loads(text)
             value = value.get("homography") if isinstance(value, dict) else value
             matrix = np.array(value, np.float64)
         else:
             matrix = np.array([float(word) for word in text.replace(",", " ").split()]).reshape(3, 3)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path} holds no 3 x 3 homography: {error}.", "Write nine numbers, row by row.") from error
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-12:
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(f"{path} holds no 3 x 3 homography: {why}.", "Write nine numbers, row by row.") from error
+    # Pixels are some thousands; beyond this range products of such numbers are no numbers any more.
+    usual = np.isfinite(matrix).all() and np.abs(matrix).max(initial=0) < 1e12
+    if matrix.shape != (3, 3) or not usual or abs(np.linalg.det(matrix)) < 1e-12:
         raise InputError(f"{path} holds no invertible 3 x 3 homography.", "Write nine numbers, row by row.")
     return matrix / matrix[2, 2] if matrix[2, 2] else matrix
 

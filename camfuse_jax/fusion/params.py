@@ -65,6 +65,11 @@ class Params:
         return rebalance(cam.channel_weights(self.class_weights), self.ir_gain, self.vis_gain)
 
     @property
+    def evidence_weights(self) -> jax.Array:
+        """W_c of Eq. 1 for the encoder's own channels (`cam.channel_gains`), shape (2, k)."""
+        return self.class_weights * cam.channel_gains(self.classifier)[None]
+
+    @property
     def balance(self) -> tuple[jax.Array, jax.Array]:
         """Shares of the two images that follow from the gains; they sum to 1."""
         ir_gain, vis_gain = jnp.float32(self.ir_gain), jnp.float32(self.vis_gain)

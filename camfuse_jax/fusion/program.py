@@ -68,7 +68,16 @@ def fuse_unit(
         weights = known.weights if known else channel_weights(params, both, size)
         cells = None if size is None else features_size(params.net, size)
         found = known.statistics if known else None
-        features = combine(params.fusion, ir, vis, weights, params.balance, size=cells, found=found)
+        features = combine(
+            params.fusion,
+            ir,
+            vis,
+            weights,
+            params.balance,
+            evidence=params.evidence_weights,
+            size=cells,
+            found=found,
+        )
         features = extended(features, cells)
         fused_sym, _ = make_decoder(params.net).apply({"params": params.decoder}, features, ir_unit.shape[1:3])
     return (fused_sym + 1) / 2

@@ -32,6 +32,7 @@ def combine(
     weights: Weights,
     balance: tuple[float | Array, float | Array] = (0.5, 0.5),
     *,
+    evidence: Float[Array, "2 k"] | None = None,
     size: Size | None = None,
     found: "Statistics | None" = None,
 ) -> Features:
@@ -46,11 +47,12 @@ def combine(
         vis_features: Features of the visible images.
         weights: Channel weights, rows ordered as `Modality`; one set, or one per pair (rule `adaptive`).
         balance: Shares of the two images in what rule `place` adds; they sum to 1.
+        evidence: Class weights of the encoder's channels (`Params.evidence_weights`), for rule `place`; None for none.
         size: Rows and columns that are image (`nets.borders`), beyond which the features repeat the last; None for all.
         found: What is known of the whole image; by default it is taken from the features.
     """
     if config.rule == "place":
-        return _place(config, ir_features, vis_features, weights, balance, size, found)
+        return _place(config, ir_features, vis_features, weights, balance, evidence, size, found)
     if config.rule == "l1":
         return _l1(ir_features, vis_features, size)
     return _RULES[config.rule](config, ir_features, vis_features, weights)
@@ -161,23 +163,26 @@ def _place(
     vis: Features,
     weights: Weights,
     balance: tuple[float | Array, float | Array],
+    evidence: Float[Array, "2 k"] | None,
     size: Size | None,
     found: "Statistics | None",
 ) -> Features:
-    """Class activation by place: brightness is added, detail is taken from where the class activity is.
+    """Class activation by place: brightness is added, detail is taken from where class evidence and activity are.
 
     Each image's features are split into a base (blurred over `base_cells`) and the detail upon it. At each place the
     activity of an image is the sum over channels of its detail's size times the channel weight of its class, blurred
-    over `place_cells`; the detail of both enters in the ratio of the activities' powers (`sharpness`). The bases'
+    over `place_cells`; the detail of both enters in the ratio of the activities' powers (`sharpness`) and of what
+    speaks for each image's own class there (`class_evidence`). The bases'
     contrasts are added (`base_gain` 2 is the plain sum) around a mean between mid gray (`level` 0) and the sources' own
     (`level` 1). Two images that show the same are not added: then gains become 1 and the sources' mean is kept.
     """
     bases = [smooth(features, config.base_cells) for features in (ir, vis)]
     details = [features - base for features, base in zip((ir, vis), bases, strict=True)]
-    share = ir_share(config, *details, weights, size)
     found = found or place_statistics((ir, vis), bases, size)
     means, same = found.means, found.same
     contrasts = [base - mean for base, mean in zip(bases, means, strict=True)]
+    leaning = 0.0 if evidence is None else config.evidence * class_evidence(*contrasts, evidence)
+    share = ir_share(config, *details, weights, size, leaning=leaning)
 
     def once(gain: float) -> Array:
         return gain / (1 + same * (gain - 1))
@@ -234,16 +239,52 @@ def sameness(product: Float[Array, "n 1 1 1"], energy: Float[Array, "n 1 1 1"]) 
     return jnp.maximum(correlation, 0.0) ** 4
 
 
-def ir_share(
-    config: FusionConfig, ir_detail: Features, vis_detail: Features, weights: Weights, size: Size | None = None
+def class_evidence(
+    ir_contrast: Features, vis_contrast: Features, evidence: Float[Array, "2 k"]
 ) -> Float[Array, "n h w 1"]:
-    """How much of the detail comes from the infrared image at each place, from 0 to 1 (rule `place`)."""
+    """What speaks more for the infrared image's being infrared than for the visible image's being visible, by place.
+
+    The sum of Eq. 14 at the encoder's resolution: features, blurred as the base is and without their mean, times class
+    weights. Both sums are log-odds, so their difference is one.
+
+    Args:
+        ir_contrast: Base of the infrared features without its mean.
+        vis_contrast: The same of the visible ones.
+        evidence: Class weights of the encoder's channels (`Params.evidence_weights`).
+    """
+    own = (cam.over_places(evidence, modality, ir_contrast.ndim) for modality in Modality)
+    ir, vis = (
+        jnp.sum(weights * contrast, axis=-1, keepdims=True)
+        for weights, contrast in zip(own, (ir_contrast, vis_contrast), strict=True)
+    )
+    return ir - vis
+
+
+def ir_share(
+    config: FusionConfig,
+    ir_detail: Features,
+    vis_detail: Features,
+    weights: Weights,
+    size: Size | None = None,
+    *,
+    leaning: float | Float[Array, "n h w 1"] = 0.0,
+) -> Float[Array, "n h w 1"]:
+    """How much of the detail comes from the infrared image at each place, from 0 to 1 (rule `place`).
+
+    Args:
+        config: Settings of the rule.
+        ir_detail: Detail of the infrared features.
+        vis_detail: Detail of the visible ones.
+        weights: Channel weights.
+        size: Rows and columns that are image; None for all.
+        leaning: Log-odds for the infrared image from elsewhere.
+    """
     logs = []
     for modality, detail in ((Modality.IR, ir_detail), (Modality.VIS, vis_detail)):
         own = cam.over_places(weights, modality, detail.ndim)
         activity = extended(jnp.sum(own * jnp.abs(detail), axis=-1, keepdims=True), size)
         logs.append(jnp.log(SILENT + smooth(activity, config.place_cells)))
-    odds = config.sharpness * (logs[0] - logs[1])
+    odds = config.sharpness * (logs[0] - logs[1]) + leaning
     return 1 / (1 + jnp.exp(-odds))
 
 

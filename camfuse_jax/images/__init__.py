@@ -2,8 +2,8 @@
 
 from camfuse_jax.images.gray import decode_gray, luma, read_gray, read_shape, write_gray, write_rgb
 from camfuse_jax.images.opening import MAX_PIXELS, READABLE_SUFFIXES, Limits
-from camfuse_jax.images.picture import Picture, picture_size, read_picture
-from camfuse_jax.images.write import read_stamp, write_picture
+from camfuse_jax.images.picture import Picture, picture_size, read_picture, read_picture_file
+from camfuse_jax.images.write import picture_bytes, read_stamp, write_picture
 
 __all__ = [
     "MAX_PIXELS",
@@ -12,9 +12,11 @@ __all__ = [
     "Picture",
     "decode_gray",
     "luma",
+    "picture_bytes",
     "picture_size",
     "read_gray",
     "read_picture",
+    "read_picture_file",
     "read_shape",
     "read_stamp",
     "write_gray",

@@ -1,7 +1,6 @@
 """From a file that Pillow opened to samples as they were stored: nothing stretched, no bit lost, alpha apart."""
 
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -30,8 +29,13 @@ class Decoded(NamedTuple):
     icc: bytes | None = None
 
 
-def decode(image: Image.Image, path: Path) -> Decoded:
-    """Decodes an image opened by `opening.opened`.
+def decode(image: Image.Image, file: BinaryIO, name: object) -> Decoded:
+    """Decodes an image opened by `opening.decoded`.
+
+    Args:
+        image: The image.
+        file: What it was opened from.
+        name: What to call it in an error.
 
     Raises:
         InputError: The pixel format has no defined gray or colour value.
@@ -39,21 +43,25 @@ def decode(image: Image.Image, path: Path) -> Decoded:
     notes = ()
     if getattr(image, "n_frames", 1) > 1:
         notes = (f"{image.n_frames} pages or frames; the first is used",)
-    if image.format == "PNG" and is_deep_colour(_start(path)):
+    if image.format == "PNG" and is_deep_colour(_content(file, 29)):
         image.load()  # checks what the own reader does not: check sums and the end of the file
-        found = split_alpha(read_png16(path.read_bytes()), image.getexif().get(ORIENTATION_TAG, 1))
+        found = split_alpha(read_png16(_content(file)), image.getexif().get(ORIENTATION_TAG, 1))
     else:
-        found = _plain(image, path)
+        found = _plain(image, name)
     icc = image.info.get("icc_profile") if image.mode != "CMYK" else None  # a profile of inks says nothing about RGB
     return found._replace(notes=notes + found.notes, icc=icc)
 
 
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(29)
+def _content(file: BinaryIO, size: int = -1) -> bytes:
+    """The file's first bytes; Pillow, which reads when it needs to, finds its place again."""
+    place = file.tell()
+    file.seek(0)
+    content = file.read(size)
+    file.seek(place)
+    return content
 
 
-def _plain(image: Image.Image, path: Path) -> Decoded:
+def _plain(image: Image.Image, name: object) -> Decoded:
     """What Pillow reads without loss."""
     image.load()
     orientation = image.getexif().get(ORIENTATION_TAG, 1)  # a TIFF's was applied and removed by load
@@ -74,7 +82,7 @@ def _plain(image: Image.Image, path: Path) -> Decoded:
         return Decoded(np.asarray(image).astype(np.uint16), None, orientation, notes)
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         raise InputError(
-            f"{path} has pixel mode {image.mode}, which is not read.", "Convert it to 8 or 16 bit gray, or to RGB."
+            f"{name} has pixel mode {image.mode}, which is not read.", "Convert it to 8 or 16 bit gray, or to RGB."
         )
     found = split_alpha(np.atleast_3d(np.asarray(image)), orientation, notes)
     if mode in ("P", "PA") and found.samples.ndim == 3 and _equal_channels(found.samples):

@@ -2,15 +2,15 @@
 
 import io
 import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from camfuse_jax.errors import InputError, ResourceError
+from camfuse_jax.errors import InputError
 from camfuse_jax.images.opening import MAX_PIXELS, Limits, decoded, opened
+from camfuse_jax.images.write import picture_bytes, replace_file
 
 _GRAY_16_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _ORIENTATION_TAG = 0x0112
@@ -112,7 +112,7 @@ def write_gray(path: str | os.PathLike[str], image: UInt8[np.ndarray, "h w"]) ->
             f"Cannot write {path}: expected a uint8 array of shape (h, w), got {image.dtype} {image.shape}.",
             "Round to uint8 and drop the batch and channel axes first.",
         )
-    _write_png(path, image)
+    replace_file(path, picture_bytes(image))
 
 
 def write_rgb(path: str | os.PathLike[str], image: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -130,22 +130,7 @@ def write_rgb(path: str | os.PathLike[str], image: UInt8[np.ndarray, "h w 3"]) -
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise InputError(f"Cannot write {path}: expected a uint8 array of shape (h, w, 3), got {image.shape}.")
-    _write_png(path, image)
-
-
-def _write_png(path: Path, image: UInt8[np.ndarray, "..."]) -> None:
-    partial: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.parent / f".{uuid.uuid4().hex}.part"
-        with partial.open("xb") as file:
-            Image.fromarray(image).save(file, format="PNG")
-        os.replace(partial, path)
-    except OSError as error:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
-        reason = error.strerror or error
-        raise ResourceError(f"Cannot write {path}: {reason}.", "Check the folder's rights and free space.") from error
+    replace_file(path, picture_bytes(image))
 
 
 def _gray(image: Image.Image, path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w"]:

@@ -90,7 +90,7 @@ def opened(path: str | os.PathLike[str], limits: Limits) -> Iterator[Image.Image
 
 
 @contextlib.contextmanager
-def decoded(file: BinaryIO, path: str | os.PathLike[str], size: int, limits: Limits) -> Iterator[Image.Image]:
+def decoded(file: BinaryIO, path: object, size: int, limits: Limits) -> Iterator[Image.Image]:
     """Read the header and check the limits; a decoder's failure becomes an InputError."""
     check_bytes(path, size, limits)
     try:
@@ -107,7 +107,7 @@ def decoded(file: BinaryIO, path: str | os.PathLike[str], size: int, limits: Lim
         ) from error
 
 
-def check_bytes(path: str | os.PathLike[str], size: int, limits: Limits) -> None:
+def check_bytes(path: object, size: int, limits: Limits) -> None:
     """Raises an InputError for an empty file and for one over the limit."""
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes).", "Replace the file or leave it out.")
@@ -118,7 +118,7 @@ def check_bytes(path: str | os.PathLike[str], size: int, limits: Limits) -> None
         )
 
 
-def check_pixels(path: str | os.PathLike[str], height: int, width: int, limits: Limits) -> None:
+def check_pixels(path: object, height: int, width: int, limits: Limits) -> None:
     """Raises an InputError for an image over the limit, before it is decoded."""
     if width * height > limits.max_pixels:
         raise _too_large(path, f"is {width} x {height}", limits)
@@ -140,7 +140,7 @@ def _pixel_cap(pixels: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = usual
 
 
-def _too_large(path: str | os.PathLike[str], how: str, limits: Limits) -> InputError:
+def _too_large(path: object, how: str, limits: Limits) -> InputError:
     return InputError(
         f"{path} {how}; at most {limits.max_pixels / 10**6:g} megapixels are read.",
         "Crop or shrink it, or raise --max-megapixels.",

@@ -1,15 +1,17 @@
 """An image file as a camera meant it: samples at their own depth, alpha, colour profile, upright."""
 
 import dataclasses
+import io
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Num, Shaped
 
 from camfuse_jax.errors import InputError
 from camfuse_jax.images.decode import ORIENTATION_TAG, decode
-from camfuse_jax.images.opening import Limits, opened
+from camfuse_jax.images.opening import Limits, decoded, open_file
 from camfuse_jax.images.tiff import deep_tiff_size, read_deep_tiff
 
 
@@ -57,16 +59,30 @@ def read_picture(path: str | os.PathLike[str], limits: Limits | None = None) -> 
     Raises:
         InputError: The file is absent, of another format, damaged, over a limit, or without one finite pixel.
     """
-    path = Path(path)
+    with open_file(path) as file:
+        return read_picture_file(file, Path(path), limits)
+
+
+def read_picture_file(file: BinaryIO, name: object, limits: Limits | None = None) -> Picture:
+    """As `read_picture`, from an open file or from memory (`io.BytesIO`).
+
+    Args:
+        file: Anything that can seek.
+        name: What to call it in an error; it need not be a path.
+        limits: What is read at most.
+
+    Raises:
+        InputError: As `read_picture`.
+    """
     limits = limits or Limits()
-    found = read_deep_tiff(path, limits)
+    found = read_deep_tiff(file, name, limits)
     if found is None:
-        with opened(path, limits) as image:
-            found = decode(image, path)
+        with decoded(file, name, _size(file), limits) as image:
+            found = decode(image, file, name)
     samples, alpha, orientation, notes, icc = found
     samples = upright(samples, orientation)
     alpha = None if alpha is None else upright(alpha, orientation)
-    samples, more = _finite(samples, path)
+    samples, more = _finite(samples, name)
     bits, top, told = depth(samples)
     return Picture(samples, bits, top, alpha, icc, (*notes, *more, *told))
 
@@ -77,14 +93,15 @@ def picture_size(path: str | os.PathLike[str], limits: Limits | None = None) -> 
     Raises:
         InputError: The header cannot be read, or a limit is passed.
     """
-    path, limits = Path(path), limits or Limits()
-    size = deep_tiff_size(path, limits)
-    if size is not None:
-        return size
-    with opened(path, limits) as image:
-        # Pillow turns a TIFF itself, its size when it is opened.
-        turned = image.format != "TIFF" and image.getexif().get(ORIENTATION_TAG, 1) in (5, 6, 7, 8)
-        return (image.width, image.height) if turned else (image.height, image.width)
+    limits = limits or Limits()
+    with open_file(path) as file:
+        size = deep_tiff_size(file, path, limits)
+        if size is not None:
+            return size
+        with decoded(file, path, _size(file), limits) as image:
+            # Pillow turns a TIFF itself, its size when it is opened.
+            turned = image.format != "TIFF" and image.getexif().get(ORIENTATION_TAG, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def depth(samples: Num[np.ndarray, "h w *c"]) -> tuple[int, int | None, tuple[str, ...]]:
@@ -122,13 +139,19 @@ def upright(pixels: Shaped[np.ndarray, "..."], orientation: int) -> Shaped[np.nd
     return np.ascontiguousarray(pixels)
 
 
-def _finite(samples: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return size
+
+
+def _finite(samples: np.ndarray, name: object) -> tuple[np.ndarray, tuple[str, ...]]:
     if samples.dtype.kind != "f":
         return samples, ()
     good = np.isfinite(samples)
     if good.all():
         return samples, ()
     if not good.any():
-        raise InputError(f"{path} has no finite pixel.", "Replace the file or leave it out.")
+        raise InputError(f"{name} has no finite pixel.", "Replace the file or leave it out.")
     count = int(np.sum(~good))
     return np.where(good, samples, samples[good].min()), (f"{count} values are not finite; set to the lowest",)

@@ -2,7 +2,6 @@
 
 import io
 import os
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image, PngImagePlugin
 from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.images.opening import DECODER_ERRORS
 from camfuse_jax.images.png16 import png16_bytes
+from camfuse_jax.safety.files import write_atomically
 
 STAMP = "camfuse"
 """Keyword under which a result says how it was made."""
@@ -48,17 +48,43 @@ def write_picture(
         ResourceError: The folder or file cannot be written (rights, disk full).
     """
     path = Path(path)
-    kind = file_format(path)
+    content = picture_bytes(samples, kind=file_format(path), name=path, alpha=alpha, icc=icc, stamp=stamp)
+    replace_file(path, content)
+
+
+def picture_bytes(
+    samples: UInt[np.ndarray, "h w *c"],
+    *,
+    kind: str = "PNG",
+    name: object = "the image",
+    alpha: UInt[np.ndarray, "h w"] | None = None,
+    icc: bytes | None = None,
+    stamp: str = "",
+) -> bytes:
+    """The content of the file that `write_picture` writes. Arguments as there.
+
+    Args:
+        samples: As there.
+        kind: PNG, TIFF or JPEG.
+        name: What to call it in an error.
+        alpha: As there.
+        icc: As there.
+        stamp: As there.
+
+    Raises:
+        UsageError: The format cannot hold the depth or alpha.
+        InputError: The array is of another type or shape.
+    """
     samples = np.asarray(samples)
     fits = samples.ndim == 2 or (samples.ndim == 3 and samples.shape[2] == 3)
     if samples.dtype not in (np.uint8, np.uint16) or not fits or samples.size == 0:
-        raise InputError(f"Cannot write {path}: {samples.dtype} of shape {samples.shape} is not an 8 or 16 bit image.")
+        raise InputError(f"Cannot write {name}: {samples.dtype} of shape {samples.shape} is not an 8 or 16 bit image.")
     if kind == "JPEG" and (samples.dtype != np.uint8 or alpha is not None):
-        raise UsageError(f"Cannot write {path}: JPEG holds 8 bits and no alpha.", "Write a .png or .tif.")
+        raise UsageError(f"Cannot write {name}: JPEG holds 8 bits and no alpha.", "Write a .png or .tif.")
     layers = np.atleast_3d(samples)
     if alpha is not None:
         layers = np.concatenate([layers, to_depth(alpha, samples.dtype)[..., None]], axis=2)
-    replace_file(path, _ENCODERS[kind](layers, icc, stamp))
+    return _ENCODERS[kind](layers, icc, stamp)
 
 
 def file_format(path: Path) -> str:
@@ -104,19 +130,13 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         ResourceError: The folder or file cannot be written.
     """
-    partial: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.parent / f".{uuid.uuid4().hex}.part"
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        write_atomically(path, content)
     except OSError as error:
         raise ResourceError(
             f"Cannot write {path}: {error.strerror or error}.", "Check the folder's rights and free space."
         ) from error
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
 
 
 def _png(layers: np.ndarray, icc: bytes | None, stamp: str) -> bytes:

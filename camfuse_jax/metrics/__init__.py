@@ -8,13 +8,14 @@ from camfuse_jax.metrics.fidelity import vif
 from camfuse_jax.metrics.folders import score_folders
 from camfuse_jax.metrics.gray import UndefinedMetricError
 from camfuse_jax.metrics.protocol import PROTOCOLS, Protocol
-from camfuse_jax.metrics.registry import ALL_METRICS, METRICS, PAPER_METRICS, Metric
+from camfuse_jax.metrics.registry import ALL_METRICS, BASIC_METRICS, METRICS, PAPER_METRICS, Metric
 from camfuse_jax.metrics.structure import ms_ssim, ssim
 from camfuse_jax.metrics.table import ScoreTable, score
 
 __all__ = [
     "ALL_METRICS",
     "BASELINES",
+    "BASIC_METRICS",
     "METRICS",
     "PAPER_METRICS",
     "PROTOCOLS",

@@ -3,7 +3,6 @@
 The other implementations are not dependencies: those that are not installed are reported as such.
 """
 
-import argparse
 import importlib.util
 import os
 import sys
@@ -13,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from camfuse_jax.data.folders import Pair, data_root, find_pairs, read_split
-from camfuse_jax.errors import CamfuseError
+from camfuse_jax.data.folders import Pair, data_root, pairs_of_split
 from camfuse_jax.images import read_gray
 from camfuse_jax.metrics import statistics
 from camfuse_jax.metrics.baselines import BASELINES
+from camfuse_jax.metrics.command import data_parser, exit_code
 from camfuse_jax.metrics.fidelity import vif
 from camfuse_jax.metrics.folders import score_folders
 from camfuse_jax.metrics.reference_scores import KEYS, REFERENCE_SCORES, reference_row
@@ -110,30 +109,25 @@ def agreement_markdown(rows: Sequence[Agreement]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 if a difference is larger than allowed."""
-    parser = argparse.ArgumentParser(prog="python -m camfuse_jax.metrics.agreement", description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder with tno/ and roadscene/ (default: $CAMFUSE_DATA)")
-    parser.add_argument("--peers", type=Path, default=os.environ.get("CAMFUSE_PEERS"), help="METHOD/DATASET/NAME.png")
+    parser = data_parser("agreement", __doc__)
+    parser.add_argument("--peers", type=Path, help="folder with METHOD/DATASET/NAME.png (default: $CAMFUSE_PEERS)")
     parser.add_argument("--images", type=int, default=10, help="TNO test pairs compared with the libraries")
     options = parser.parse_args(arguments)
-    try:
-        rows = list(_all_rows(data_root(options.data), options.peers, options.images))
-    except CamfuseError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(agreement_markdown(rows) + "\n")
-    return 0 if all(row.holds for row in rows) else 1
+
+    def run() -> int:
+        peers = options.peers or os.environ.get("CAMFUSE_PEERS")
+        rows = list(_all_rows(data_root(options.data), peers and Path(peers), options.images))
+        sys.stdout.write(agreement_markdown(rows) + "\n")
+        return 0 if all(row.holds for row in rows) else 1
+
+    return exit_code(run)
 
 
 def _all_rows(data: Path, peers: Path | None, count: int) -> Iterator[Agreement]:
-    yield from agreement(_against_average(_test_pairs(data, "tno")[:count]))
+    yield from agreement(_against_average(pairs_of_split(data / "tno", "test")[:count]))
     if peers is not None:
         for dataset in REFERENCE_SCORES:
-            yield from peer_agreement(dataset, _test_pairs(data, dataset), Path(peers))
-
-
-def _test_pairs(data: Path, dataset: str) -> list[Pair]:
-    by_name = {pair.name: pair for pair in find_pairs(data / dataset)}
-    return [by_name[name] for name in read_split(data / dataset, "test", list(by_name))]
+            yield from peer_agreement(dataset, pairs_of_split(data / dataset, "test"), Path(peers))
 
 
 def _against_average(pairs: Sequence[Pair]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from camfuse_jax.data.folders import listing
 from camfuse_jax.errors import ResourceError, UsageError
-from camfuse_jax.metrics.compare import ranks, significance
+from camfuse_jax.metrics.compare import Significance, ranks, significance
 from camfuse_jax.metrics.protocol import find_protocol
 from camfuse_jax.metrics.table import ScoreTable
 
@@ -79,6 +79,8 @@ def write_tables(
 ) -> list[Path]:
     """Write `NAME.csv` and `NAME.json` per method, and `TITLE.md` and `TITLE.json` for all together.
 
+    The common files hold means, standard deviations, ranks per metric and, with `against`, the paired tests.
+
     Args:
         tables: One per method, all of the same images and protocol.
         out: Folder, created if need be.
@@ -104,10 +106,11 @@ def write_tables(
         "std": {table.method: {key: table.std(key) for key in table.metrics} for table in tables},
         "ranks": ranks(tables),
     }
-    text = markdown(tables)
+    text = markdown(tables) + "\n" + _details(tables)
     if against is not None:
         tests = significance(tables, against=against)
         common["significance"] = {"against": against, "tests": [vars(test) for test in tests]}
+        text += "\n" + _tests(tables, tests, against)
     files = {f"{title}.md": text, f"{title}.json": _json(common)}
     for table in tables:
         files[f"{table.method}.csv"] = csv_text(table)
@@ -121,12 +124,49 @@ def write_tables(
     return [out / name for name in files]
 
 
+def _details(tables: Sequence[ScoreTable]) -> str:
+    """Spread over the images and ranks, one row per method."""
+    ranked, keys = ranks(tables), tables[0].metrics
+    spread = [[_number(table, key, table.std(key)) for key in keys] for table in tables]
+    places = [[f"{rank:g}" if (rank := ranked[t.method].get(key)) else "" for key in keys] for t in tables]
+    parts = [("Standard deviation over images", spread)]
+    parts += [("Rank", places)] if len(tables) > 1 else []
+    return "\n".join(_grid(head, keys, [table.method for table in tables], cells) for head, cells in parts)
+
+
+def _tests(tables: Sequence[ScoreTable], tests: Sequence[Significance], against: str) -> str:
+    """How often each method is ahead of one of them, and how likely that is by chance."""
+    found = {(test.method, test.metric): test for test in tests}
+    others = [table.method for table in tables if table.method != against]
+    keys = [key for key in tables[0].metrics if any((name, key) in found for name in others)]
+
+    def cell(test: Significance | None) -> str:
+        return "" if test is None else f"{test.wins} : {test.losses}, p {test.p_holm:.2g}"
+
+    rows = [[cell(found.get((name, key))) for key in keys] for name in others]
+    told = (
+        f"Images on which a method is better : worse than {against}; "
+        "p of Wilcoxon's signed-rank test, two-sided, Holm-corrected over this table.\n\n"
+    )
+    return told + _grid(f"against {against}", keys, others, rows) if keys else ""
+
+
+def _grid(head: str, keys: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {head} | {' | '.join(keys)} |", "|---" * (len(keys) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(row)} |" for name, row in zip(names, cells, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def _number(table: ScoreTable, key: str, value: float | None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.{find_protocol(str(table.stamp['protocol'])).metric(key).digits}f}"
+
+
 def _rounded(table: ScoreTable, key: str) -> str:
     mean = table.mean(key)
-    if mean is None:
-        return MISSING
-    digits = find_protocol(str(table.stamp["protocol"])).metric(key).digits
-    return f"{mean:.{digits}f}" + ("" if len(table.column(key)) == len(table.rows) else " †")
+    partly = mean is not None and len(table.column(key)) < len(table.rows)
+    return _number(table, key, mean) + (" †" if partly else "")
 
 
 def _stamp_lines(tables: Sequence[ScoreTable]) -> list[str]:

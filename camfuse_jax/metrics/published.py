@@ -1,4 +1,4 @@
-"""What the paper prints in its Tables 1 and 2, and what is known about how those numbers were computed.
+"""What the paper prints in its Tables 1 to 3, and what is known about how those numbers were computed.
 
 Source: Wan, Qin and Zeng, "Method for Infrared and Visible Image Fusion Based on Class Activation Mapping", Journal of
 North University of China (Natural Science Edition) 46(5), 2025, doi 10.62756/jnuc.issn.1673-3193.2025.03.0003.
@@ -7,7 +7,7 @@ North University of China (Natural Science Edition) 46(5), 2025, doi 10.62756/jn
 from dataclasses import dataclass
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF")
-"""Columns of both tables."""
+"""Columns of all tables."""
 
 SOURCE = "Wan, Qin and Zeng 2025, doi 10.62756/jnuc.issn.1673-3193.2025.03.0003"
 
@@ -106,3 +106,17 @@ PUBLISHED: dict[str, PublishedTable] = {
 
 EXTRA_KEYS = {"tno": (), "roadscene": ("SSIM2", "AG_FORWARD")}
 """Definitions that the printed numbers of a data set may follow instead of those of protocol `paper`."""
+
+_ABLATION = {
+    "tno": {
+        "auto-encoder and l1-norm rule": "6.9602 3.0204 1.6712 0.7374 0.4819",
+        "without L_df": "7.3243 4.0472 1.8196 0.7667 0.6647",
+        "Wan et al. (the paper)": PUBLISHED["tno"].rows["Wan et al. (the paper)"],
+    }
+}
+
+
+def printed_ablation(dataset: str) -> dict[str, dict[str, str]]:
+    """Row to metric key to printed digits of the paper's Table 3; empty for a data set of which it has none."""
+    rows = _ABLATION.get(dataset, {})
+    return {name: dict(zip(KEYS, digits.split(), strict=True)) for name, digits in rows.items()}

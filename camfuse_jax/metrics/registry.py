@@ -168,6 +168,9 @@ METRICS: dict[str, Metric] = {
 PAPER_METRICS = ("EN", "AG", "SCD", "SSIM", "VIF")
 """The five of the paper's tables."""
 
+BASIC_METRICS = (*PAPER_METRICS, "NOISE")
+"""The five, and the noise estimate without which EN and AG cannot be read."""
+
 ALL_METRICS = (*PAPER_METRICS, "SF", "SD", "MI", "Qabf", "MS-SSIM", "CC", "PSNR", "NOISE")
 """Everything that a protocol defines: the paper's five, seven more, and the noise estimate beside EN, AG and SF."""
 

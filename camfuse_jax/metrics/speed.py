@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from camfuse_jax.data.folders import data_root, find_pairs, read_split
-from camfuse_jax.errors import CamfuseError, UsageError
+from camfuse_jax.data.folders import data_root, pairs_of_split
+from camfuse_jax.errors import UsageError
 from camfuse_jax.images import read_gray
 from camfuse_jax.metrics.baselines import average
 from camfuse_jax.metrics.batched import score_images
+from camfuse_jax.metrics.command import data_parser, exit_code
 from camfuse_jax.metrics.registry import ALL_METRICS, PAPER_METRICS
 from camfuse_jax.metrics.table import score
 
@@ -30,7 +31,7 @@ Triplet = tuple[str, Image, Image, Image]
 """Name, infrared, visible, fused."""
 Clock = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
-CONTESTANTS = ("exact", "batched", "skimage", "piq")
+CONTESTANTS = ("exact", "batched", "skimage", "piq", "usual")
 TASKS: dict[str, tuple[str, ...]] = {
     "EN": ("EN",),
     "SSIM": ("SSIM",),
@@ -38,7 +39,13 @@ TASKS: dict[str, tuple[str, ...]] = {
     "the paper's five": PAPER_METRICS,
     "all thirteen": ALL_METRICS,
 }
-_TOLD = {"exact": "exact path", "batched": "batched path", "skimage": "scikit-image loop", "piq": "piq loop"}
+_TOLD = {
+    "exact": "exact path",
+    "batched": "batched path",
+    "skimage": "scikit-image loop",
+    "piq": "piq loop",
+    "usual": "usual loop",
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,10 @@ def measure(
 
 def speed_markdown(timings: Sequence[Timing]) -> str:
     """The timings as a Markdown table, in seconds; in brackets how many times slower than the exact path."""
-    lines = [f"| task | {' | '.join(_TOLD[name] for name in CONTESTANTS)} | first batched call |", "|---" * 6 + "|"]
+    lines = [
+        f"| task | {' | '.join(_TOLD[name] for name in CONTESTANTS)} | first batched call |",
+        "|---" * (2 + len(CONTESTANTS)) + "|",
+    ]
     for timing in timings:
         own = timing.seconds["exact"]
         cells = [_cell(timing.seconds, name, own) for name in CONTESTANTS]
@@ -97,8 +107,7 @@ def speed_markdown(timings: Sequence[Timing]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints one table per data set."""
-    parser = argparse.ArgumentParser(prog="python -m camfuse_jax.metrics.speed", description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder with tno/ and roadscene/ (default: $CAMFUSE_DATA)")
+    parser = data_parser("speed", __doc__)
     parser.add_argument("--datasets", nargs="+", default=["tno", "roadscene"], choices=["tno", "roadscene"])
     parser.add_argument("--images", type=int, default=0, help="only the first of each test list (default: all)")
     parser.add_argument("--repeats", type=int, default=3, help="rounds; the median is printed")
@@ -106,28 +115,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     parser.add_argument("--clock", default="wall", choices=list(CLOCKS), help="cpu: work of all threads")
     options = parser.parse_args(arguments)
-    try:
-        if options.repeats < 1 or options.images < 0:
-            raise UsageError("--repeats must be 1 or more and --images 0 or more.")
-        root = data_root(options.data)
-        for dataset in options.datasets:
-            triplets = _test_triplets(root / dataset, options.images or None)
-            pixels = sum(image.size for _, image, _, _ in triplets) / 1e6
-            told = f"{dataset}: {len(triplets)} images, {pixels:.1f} megapixels"
-            unit = f"{options.clock} seconds, median of {options.repeats}"
-            sys.stdout.write(f"{told}, {unit}, {os.cpu_count()} processors\n\n")
-            timings = measure(
-                triplets,
-                tasks=options.tasks,
-                repeats=options.repeats,
-                contestants=options.contestants,
-                clock=CLOCKS[options.clock],
-            )
-            sys.stdout.write(speed_markdown(timings) + "\n\n")
-            sys.stdout.flush()
-    except CamfuseError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+    return exit_code(lambda: _print_all(options))
+
+
+def _print_all(options: argparse.Namespace) -> int:
+    if options.repeats < 1 or options.images < 0:
+        raise UsageError("--repeats must be 1 or more and --images 0 or more.")
+    root = data_root(options.data)
+    for dataset in options.datasets:
+        triplets = _test_triplets(root / dataset, options.images or None)
+        pixels = sum(image.size for _, image, _, _ in triplets) / 1e6
+        told = f"{dataset}: {len(triplets)} images, {pixels:.1f} megapixels"
+        unit = f"{options.clock} seconds, median of {options.repeats}"
+        sys.stdout.write(f"{told}, {unit}, {os.cpu_count()} processors\n\n")
+        timings = measure(
+            triplets,
+            tasks=options.tasks,
+            repeats=options.repeats,
+            contestants=options.contestants,
+            clock=CLOCKS[options.clock],
+        )
+        sys.stdout.write(speed_markdown(timings) + "\n\n")
+        sys.stdout.flush()
     return 0
 
 
@@ -152,11 +161,10 @@ def _runs(triplets: Sequence[Triplet], task: str) -> dict[str, Callable[[], obje
         "exact": lambda: score(pairs, fused, metrics=keys),
         "batched": lambda: score_images(images, metrics=keys),
     }
-    loops = {"skimage": {"EN": _skimage_entropy, "SSIM": _skimage_ssim}, "piq": {"SSIM": _piq_ssim, "VIF": _piq_vif}}
-    for package, offered in loops.items():
+    for name, packages, offered in _LOOPS:
         if task in offered:
-            installed = importlib.util.find_spec(package) is not None
-            runs[package] = (lambda run=offered[task]: [run(*triplet) for triplet in images]) if installed else None
+            installed = all(importlib.util.find_spec(package) is not None for package in packages)
+            runs[name] = (lambda run=offered[task]: [run(*triplet) for triplet in images]) if installed else None
     return runs
 
 
@@ -177,11 +185,10 @@ def _cell(seconds: Mapping[str, float | None], name: str, own: float | None) -> 
 
 def _test_triplets(folder: Path, count: int | None) -> list[Triplet]:
     """Test pairs of a data set with their average as the fused image; what it shows does not change the time."""
-    by_name = {pair.name: pair for pair in find_pairs(folder)}
     triplets = []
-    for name in read_split(folder, "test", list(by_name))[:count]:
-        ir, vis = read_gray(by_name[name].ir), read_gray(by_name[name].vis)
-        triplets.append((name, ir, vis, average(ir, vis)))
+    for pair in pairs_of_split(folder, "test")[:count]:
+        ir, vis = read_gray(pair.ir), read_gray(pair.vis)
+        triplets.append((pair.name, ir, vis, average(ir, vis)))
     return triplets
 
 
@@ -212,10 +219,27 @@ def _piq_vif(ir: Image, vis: Image, fused: Image) -> float:
     return float(sum(piq.vif_p(_tensor(fused), _tensor(source), data_range=255.0) for source in (ir, vis)))
 
 
+def _usual_five(ir: Image, vis: Image, fused: Image) -> list[float]:
+    """The paper's five as scripts have them: libraries where there are some, NumPy for AG and SCD."""
+    a, b, f = (image.astype(np.float64) for image in (ir, vis, fused))
+    gy, gx = np.gradient(f)
+    scd = np.corrcoef((f - b).ravel(), a.ravel())[0, 1] + np.corrcoef((f - a).ravel(), b.ravel())[0, 1]
+    entropy, structure = _skimage_entropy(ir, vis, fused), _skimage_ssim(ir, vis, fused)
+    return [entropy, float(np.sqrt((gx**2 + gy**2) / 2).mean()), float(scd), structure, _piq_vif(ir, vis, fused)]
+
+
 def _tensor(image: Image) -> object:
     import torch
 
     return torch.from_numpy(image.astype(np.float32))[None, None]  # float32, as piq is used
+
+
+_LOOPS: tuple[tuple[str, tuple[str, ...], dict[str, Callable[[Image, Image, Image], object]]], ...] = (
+    ("skimage", ("skimage",), {"EN": _skimage_entropy, "SSIM": _skimage_ssim}),
+    ("piq", ("piq",), {"SSIM": _piq_ssim, "VIF": _piq_vif}),
+    ("usual", ("skimage", "piq"), {"the paper's five": _usual_five}),
+)
+"""Contestant, the packages it needs, and what it does for a task."""
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from camfuse_jax.nets.autoencoder import Decoder, Encoder
 from camfuse_jax.nets.build import (
     abstract_params,
+    averaging_start,
     equalise,
     init_autoencoder,
     init_classifier,
@@ -18,6 +19,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "abstract_params",
+    "averaging_start",
     "equalise",
     "init_autoencoder",
     "init_classifier",

@@ -12,6 +12,7 @@ from camfuse_jax.nets.autoencoder import Decoder, Encoder
 from camfuse_jax.nets.classifier import Classifier
 
 _SIZE = (16, 16)  # any size serves to find the shapes
+_VARIATION = 0.3  # of the taps of an averaging start
 _SMALLEST = 1e-5  # a channel that is silent is not blown up without bound
 
 
@@ -45,6 +46,25 @@ def init_autoencoder(net: NetConfig, *, seed: int) -> dict[str, Any]:
 def init_classifier(net: NetConfig, *, seed: int) -> dict[str, Any]:
     """Parameters of the classifier before training."""
     return _random(net, seed)["classifier"]
+
+
+def averaging_start(classifier: dict[str, Any]) -> dict[str, Any]:
+    """Makes every depthwise branch begin as a local mean: each tap is the mean's, varied by up to a few tenths.
+
+    From a random start, what a channel's last map shows of its channel is chance, and so are the class weights that
+    training then finds: other seeds, other weights. From this one the last map begins as the channel's mean strength
+    at each place, and a class weight says what that strength speaks for. The variation tells the branches apart.
+
+    Args:
+        classifier: Parameters from `init_classifier`, whose random kernels give the variation.
+    """
+
+    def mean(kernel: Float[Array, "b 3 3 k"]) -> Float[Array, "b 3 3 k"]:
+        taps = kernel.shape[0] * 9
+        return (1 + _VARIATION * kernel / jnp.std(kernel)) / taps
+
+    layers = {name: {**layer, "kernel": mean(layer["kernel"])} for name, layer in classifier.items() if name != "head"}
+    return {**classifier, **layers}
 
 
 def equalise(

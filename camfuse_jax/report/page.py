@@ -1,23 +1,19 @@
 """One self-contained HTML page about a set of fused pairs: arrays and tables in, text out."""
 
-import base64
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jinja2
-import markupsafe
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from camfuse_jax.config import Modality
 from camfuse_jax.metrics import ScoreTable
 from camfuse_jax.report import charts, pictures, scores
 from camfuse_jax.report.provenance import provenance
+from camfuse_jax.report.templates import environment
 
-_BASE_SIDE, _BASE_QUALITY, _OTHER_QUALITY = 512, 75, 72
+_OTHER_QUALITY = 72
 _TOP_CHANNELS = 32
 
 
@@ -77,9 +73,9 @@ def page_html(
         InputError: If the tables are not comparable, or images of a pair differ in shape.
         UsageError: If `method` is not among the tables.
     """
-    template = _template()
+    template = environment().get_template("page.html.j2")
     weights = np.asarray(channel_weights, np.float64)
-    order, preference = _by_preference(weights), weights[Modality.IR] - weights[Modality.VIS]
+    order, preference = by_preference(weights), weights[Modality.IR] - weights[Modality.VIS]
     rows = scores.method_rows(tables)
     shown = [_pair(i, view, tables, method) for i, view in enumerate(pairs, start=1)]
     return template.render(
@@ -135,9 +131,7 @@ def _pair(number: int, view: PairView, tables: Sequence[ScoreTable], method: str
 
 def _maps(view: PairView, origin: Any) -> list[dict[str, str]]:
     """The four coloured layers, each with what lies below it and what it says."""
-    bases = {
-        kind: pictures.webp_uri(_small(getattr(view, kind)), quality=_BASE_QUALITY) for kind in ("ir", "vis", "fused")
-    }
+    bases = {kind: pictures.small_uri(getattr(view, kind)) for kind in ("ir", "vis", "fused")}
     return [
         {
             "kind": "heat",
@@ -159,18 +153,12 @@ def _maps(view: PairView, origin: Any) -> list[dict[str, str]]:
     ]
 
 
-def _small(image: np.ndarray) -> np.ndarray:
-    small = Image.fromarray(image)
-    small.thumbnail((_BASE_SIDE, _BASE_SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(small)
-
-
 def _parts(channels: np.ndarray) -> np.ndarray:
     """Parts of the whole, which sum to 1; zeros where there is nothing."""
     return channels / (channels.sum() or 1.0)
 
 
-def _by_preference(weights: np.ndarray) -> np.ndarray:
+def by_preference(weights: np.ndarray) -> np.ndarray:
     """Channels from the one that most prefers infrared to the one that most prefers visible."""
     return np.argsort(weights[Modality.VIS] - weights[Modality.IR], kind="stable")
 
@@ -188,27 +176,3 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> float:
 
 def _percent(part: float) -> str:
     return f"{100 * part:.0f} %"
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("camfuse_jax", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["csp_hash"] = _csp_hash
-    environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html.j2")
-
-
-def _csp_hash(text: str) -> markupsafe.Markup:
-    """The source expression by which a content security policy admits exactly this text."""
-    digest = base64.b64encode(hashlib.sha256(str(text).encode()).digest()).decode()
-    return markupsafe.Markup(f"'sha256-{digest}'")
-
-
-def _breakable(text: str) -> markupsafe.Markup:
-    """A name that may be broken after its underscores: on a telephone long ones do not fit a line."""
-    return markupsafe.escape(text).replace("_", markupsafe.Markup("_<wbr>"))

@@ -15,6 +15,7 @@ SHARES = "PuOr_r"
 
 _SMOOTH_SIDE = 320  # pixels; class activation maps have cells of 32 or more
 _SHARE_SIDE = 512
+_BASE_SIDE, _BASE_QUALITY = 512, 75
 _END = 0.12  # place of both colours in the map: its very ends are nearly black
 
 
@@ -26,6 +27,13 @@ def png_uri(image: UInt8[np.ndarray, "h w"]) -> str:
 def webp_uri(image: UInt8[np.ndarray, "h w"], *, quality: int) -> str:
     """A gray image with losses, for looking only."""
     return _uri(Image.fromarray(image).convert("RGB"), "webp", format="WEBP", quality=quality, method=4)
+
+
+def small_uri(image: UInt8[np.ndarray, "h w"]) -> str:
+    """A gray image of at most 512 pixels, to lie below a coloured layer."""
+    small = Image.fromarray(image)
+    small.thumbnail((_BASE_SIDE, _BASE_SIDE), Image.Resampling.LANCZOS)
+    return webp_uri(np.asarray(small), quality=_BASE_QUALITY)
 
 
 def heat_uri(heat: Float[np.ndarray, "h w"]) -> str:
@@ -57,6 +65,11 @@ def heat_gradient(*, steps: int = 9) -> str:
     return ", ".join(colours)
 
 
+def data_uri(content: bytes, kind: str) -> str:
+    """A whole image file as a `data:` URI; `kind` is png, webp, ..."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
 def _layer_uri(rgb: np.ndarray, alpha: np.ndarray, *, side: int | None) -> str:
     rgba = np.rint(np.concatenate([rgb, np.asarray(alpha)[..., None]], axis=-1) * 255).astype(np.uint8)
     image = Image.fromarray(rgba)
@@ -68,4 +81,4 @@ def _layer_uri(rgb: np.ndarray, alpha: np.ndarray, *, side: int | None) -> str:
 def _uri(image: Image.Image, kind: str, **options: object) -> str:
     buffer = io.BytesIO()
     image.save(buffer, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_uri(buffer.getvalue(), kind)

@@ -1,6 +1,7 @@
 """Small files that are either the old ones or the new ones, whatever happens while they are written."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import uuid
@@ -31,6 +32,30 @@ def write_atomically(path: pathlib.Path, content: bytes | str) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def reserve(folder: pathlib.Path, size: int) -> None:
+    """Makes sure that a number of bytes can be written in a folder, by claiming them and giving them back.
+
+    For a library that writes with many threads: what one of them meets on a full disk, it tells badly or late.
+
+    Args:
+        folder: An existing folder.
+        size: Bytes, at least 1.
+
+    Raises:
+        OSError: If they cannot be written: full disk, quota, largest size of a file, rights.
+    """
+    claimed = folder / f".{uuid.uuid4().hex}.part"
+    try:
+        with claimed.open("xb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot claim in advance
+            raise
+    finally:
+        with contextlib.suppress(OSError):
+            claimed.unlink(missing_ok=True)
 
 
 def flush_folder(folder: pathlib.Path) -> None:

@@ -1,6 +1,8 @@
 """A digest of arrays that travels with them: safetensors itself takes a flipped bit for another weight."""
 
+import functools
 import hashlib
+import pathlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,3 +21,25 @@ def seal(arrays: Mapping[str, np.ndarray], text: str) -> str:
         sha256.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
         sha256.update(array.data)
     return sha256.hexdigest()
+
+
+@functools.cache
+def code_digest(parts: tuple[str, ...]) -> str:
+    """Sha256 over Python files of this package: a result kept on disk is worth nothing to code that has changed.
+
+    Args:
+        parts: Files and folders, relative to the package.
+    """
+    root = pathlib.Path(__file__).parents[1]
+    sha256 = hashlib.sha256()
+    for path in sorted(path for part in parts for path in _sources(root / part)):
+        sha256.update(f"\0{path.relative_to(root).as_posix()}\0".encode())
+        sha256.update(path.read_bytes())
+    return sha256.hexdigest()
+
+
+def _sources(path: pathlib.Path) -> list[pathlib.Path]:
+    found = [path] if path.is_file() else list(path.rglob("*.py"))
+    if not found:
+        raise FileNotFoundError(f"{path} is no source of this package")
+    return found

@@ -40,12 +40,15 @@ _state = _State()
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
+def handled(left: str = "the same command goes on from the last checkpoint") -> Iterator[None]:
     """Handles both signals inside the block; for the main thread of a program.
 
     Inside `deferred` a first signal is only noted; elsewhere it raises `Stop`. If the block has not ended
     `PATIENCE_SECONDS` later, or at a second signal, the process exits with 128 and the signal's number.
     In any other thread than the main one nothing changes.
+
+    Args:
+        left: What to tell of the work that is left where the process is ended that way.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -53,7 +56,7 @@ def handled() -> Iterator[None]:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     _state.deferred, _state.received = False, None
-    watcher = threading.Thread(target=_watch, args=(reading,), name="signals", daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reading, left), name="signals", daemon=True)
     watcher.start()
     former_descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     former = {number: signal.signal(number, _note) for number in SIGNALS}
@@ -93,7 +96,7 @@ def _note(number: int, frame: FrameType | None) -> None:
             raise Stop(number)
 
 
-def _watch(reading: int) -> None:
+def _watch(reading: int, left: str) -> None:
     """Ends the process where the main thread does not."""
     first = None
     while (byte := os.read(reading, 1)) != _END:
@@ -103,14 +106,14 @@ def _watch(reading: int) -> None:
         if first is not None:
             os._exit(128 + number)
         first = number
-        timer = threading.Timer(PATIENCE_SECONDS, _give_up, args=(number,))
+        timer = threading.Timer(PATIENCE_SECONDS, _give_up, args=(number, left))
         timer.daemon = True
         timer.start()
     if first is not None:
         timer.cancel()
 
 
-def _give_up(number: int) -> None:
-    told = "stopped before the work in hand was done; the same command goes on from the last checkpoint\n"
+def _give_up(number: int, left: str) -> None:
+    told = f"stopped before the work in hand was done; {left}\n"
     os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, told.encode())
     os._exit(128 + number)

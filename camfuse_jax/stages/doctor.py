@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
 from camfuse_jax import fusion
@@ -92,9 +93,13 @@ def looks_swapped(params: fusion.Params, ir_unit: np.ndarray, vis_luma: np.ndarr
     crops = [_middle(image) for image in (ir_unit, vis_luma)]
     if crops[0].shape != crops[1].shape:
         return False
-    probability = np.asarray(fusion.explain(params, *crops).probability[0])
+    return surely_swapped(np.asarray(fusion.explain(params, *crops).probability[0]))
+
+
+def surely_swapped(probability: Float[np.ndarray, "2 2"]) -> bool:
+    """The same from P_c of both images (`fusion.Explanation`)."""
     leads = [probability[kind, 1 - kind] - probability[kind, kind] for kind in (Modality.IR, Modality.VIS)]
-    return min(leads) > _SURE
+    return bool(min(leads) > _SURE)
 
 
 def _headers_fit(pair: Pair, problems: list[str]) -> bool:

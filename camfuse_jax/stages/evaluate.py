@@ -14,7 +14,7 @@ from camfuse_jax.fusion import Params
 from camfuse_jax.fusion.placing import cut, run_by_size
 from camfuse_jax.metrics import (
     ALL_METRICS,
-    PAPER_METRICS,
+    BASIC_METRICS,
     UndefinedMetricError,
     markdown,
     score_folders,
@@ -27,7 +27,7 @@ from camfuse_jax.nets.borders import Size, true_borders
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.scoring import OURS, choose_weights, fuse_pairs, named_folders
 
-_METRICS = {"paper": PAPER_METRICS, "all": ALL_METRICS}
+_METRICS = {"paper": BASIC_METRICS, "all": ALL_METRICS}
 
 
 def evaluate_dataset(
@@ -48,7 +48,7 @@ def evaluate_dataset(
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         rule: Fusion rule instead of the one that the weights bring.
         others: `NAME=DIR` of other methods' fused images.
-        metrics: `paper` for the paper's five, `all` for all.
+        metrics: `paper` for the paper's five and the noise estimate, `all` for all.
         protocol: Metric definitions.
     """
     folders = named_folders(others)

@@ -42,8 +42,7 @@ def fuse_pairs(job: FuseJob) -> list[Result]:
         CheckpointError: The weights cannot be loaded.
         ResourceError: A result cannot be written.
     """
-    params = fusion.with_rule(fusion.load_params(job.weights), job.rule)
-    params = fusion.balanced(params, ir_gain=job.ir_gain, vis_gain=job.vis_gain)
+    params = job.params()
     results = plan(job)
     if job.dry_run:
         return results

@@ -7,54 +7,40 @@ import json
 import pathlib
 from typing import Any, Literal
 
-from camfuse_jax.config import Rule
 from camfuse_jax.data.folders import Pair
+from camfuse_jax.data.shards import Shard
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
-from camfuse_jax.frames import FrameSettings
 from camfuse_jax.fusion import SHIPPED, card
-from camfuse_jax.images import Limits, picture_size, read_stamp
+from camfuse_jax.images import picture_size, read_stamp
 from camfuse_jax.images.opening import open_file
 from camfuse_jax.images.write import WRITABLE_SUFFIXES
 from camfuse_jax.runtime import package_version
+from camfuse_jax.stages.fuse_settings import FuseSettings
 
 Status = Literal["planned", "fused", "skipped", "failed"]
 
 
 @dataclasses.dataclass(frozen=True)
-class FuseJob:
-    """A fuse command.
+class FuseJob(FuseSettings):
+    """A fuse command for files.
 
     Attributes:
         pairs: What to fuse.
         out: Folder of the results, or with a single pair the result's own file.
-        weights: As for `load_params`.
-        rule: Fusion rule instead of the one that the weights bring.
-        frame: How each pair is treated.
-        ir_gain: Balance, see `fusion.balanced`.
-        vis_gain: Balance.
         overlay: Also write both heat maps over their images.
         preview: Also write a labelled grid of several balances.
         suffix: Ending of the results in a folder.
-        force: Replace existing files.
-        dry_run: Say what would be done and do nothing.
-        limits: What is read at most.
         max_memory: Bytes that computing a pair may take, see `fusion.fuse`; None for its own choice.
+        shard: Do only this part of the pairs; None for all.
     """
 
     pairs: tuple[Pair, ...]
     out: pathlib.Path
-    weights: str = "tno"
-    rule: Rule | None = None
-    frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
-    ir_gain: float = 1.0
-    vis_gain: float = 1.0
     overlay: bool = False
     preview: bool = False
     suffix: str = ".png"
-    force: bool = False
-    dry_run: bool = False
-    limits: Limits = dataclasses.field(default_factory=Limits)
     max_memory: int | None = None
+    shard: Shard | None = None
 
     @property
     def out_is_file(self) -> bool:
@@ -106,7 +92,7 @@ class Result:
 
 
 def plan(job: FuseJob) -> list[Result]:
-    """One result per pair with the files it will get; those that exist or cannot be are marked.
+    """One result per pair (of the job's shard) with the files it will get; those that exist or cannot be are marked.
 
     A pair is `skipped` if all its files exist and carry the stamp of the same settings, weights and source content.
     It is `failed` if one exists that is something else (unless `force`), or, in a dry run, if its sizes differ and
@@ -117,7 +103,8 @@ def plan(job: FuseJob) -> list[Result]:
     """
     made_by = _fingerprint(job)
     results = [Result(pair, _outputs(job, pair), made_by) for pair in job.pairs]
-    _check_targets(results)
+    _check_targets(results)  # of all shards: another one's result must not be a source of this one
+    results = results if job.shard is None else job.shard.of(results)
     for result in results:
         try:
             result.status = "planned" if job.force else _state(result)
@@ -184,6 +171,7 @@ def _fingerprint(job: FuseJob) -> str:
     """Hash of all that decides a result besides the sources."""
     kept = dataclasses.asdict(job.frame) | {"ir_gain": job.ir_gain, "vis_gain": job.vis_gain}
     kept |= {"weights": _weights_hash(job.weights), "version": package_version()}
+    kept |= {} if job.rule is None else {"rule": job.rule}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -10,12 +10,11 @@ import numpy as np
 from tqdm import tqdm
 
 from camfuse_jax import fusion
-from camfuse_jax.config import Rule
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.frames import FrameSettings, Settled, SteadyLight, fuse_frame, settle, to_levels
-from camfuse_jax.images import Limits
+from camfuse_jax.frames import Settled, SteadyLight, fuse_frame, settle, to_levels
 from camfuse_jax.images.colour import luma_unit, with_luma
 from camfuse_jax.safety.signals import Stop, deferred, handled
+from camfuse_jax.stages.fuse_settings import FuseSettings
 from camfuse_jax.stages.video_plan import VideoResult, check_numbers, overlap, plan, sound
 from camfuse_jax.video import VIDEO_SUFFIXES, Frame, Matching, Reader, open_reader, open_writer
 from camfuse_jax.video.writing import Writer
@@ -25,44 +24,28 @@ _SAMPLES = 5  # pairs over the whole video from which ranges are found
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoJob:
+class VideoJob(FuseSettings):
     """A fuse command for two videos, two sequences or two live sources.
 
     Attributes:
         ir: Infrared source, see `video.open_reader`.
         vis: Visible source.
         out: `.mp4` or `.mkv` file, or folder of PNG frames.
-        weights: As for `load_params`.
-        rule: Fusion rule instead of the one that the weights bring.
-        frame: How frames are treated.
-        ir_gain: Balance, see `fusion.balanced`.
-        vis_gain: Balance.
         offset: Seconds added to infrared times.
         fps: Frames per second of a visible folder of frames.
         ir_fps: The same of an infrared one; None for `fps`.
         seconds: Length after which to end; None for all.
         audio: Keep the visible file's sound.
-        force: Replace existing files.
-        dry_run: Say what would be done and do nothing.
-        limits: What is read at most.
     """
 
     ir: str
     vis: str
     out: pathlib.Path
-    weights: str = "tno"
-    rule: Rule | None = None
-    frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
-    ir_gain: float = 1.0
-    vis_gain: float = 1.0
     offset: float = 0.0
     fps: float = 25.0
     ir_fps: float | None = None
     seconds: float | None = None
     audio: bool = True
-    force: bool = False
-    dry_run: bool = False
-    limits: Limits = dataclasses.field(default_factory=Limits)
 
 
 def fuse_video(job: VideoJob) -> VideoResult:
@@ -80,8 +63,7 @@ def fuse_video(job: VideoJob) -> VideoResult:
         Stop: Interrupted; nothing is left of the result.
     """
     check_numbers(job)
-    params = fusion.with_rule(fusion.load_params(job.weights), job.rule)
-    params = fusion.balanced(params, ir_gain=job.ir_gain, vis_gain=job.vis_gain)
+    params = job.params()
     if params.fusion.rule == "adaptive":
         raise UsageError("Rule adaptive has other weights for each frame: the video would flicker.", "Take another.")
     ir = open_reader(job.ir, rate=job.ir_fps or job.fps, limits=job.limits)

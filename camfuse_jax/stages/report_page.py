@@ -15,14 +15,15 @@ from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.fusion import Params
 from camfuse_jax.fusion.params import SHIPPED, card
 from camfuse_jax.images import read_gray
-from camfuse_jax.metrics import ALL_METRICS, BASELINES, PAPER_METRICS, score_folders
+from camfuse_jax.metrics import ALL_METRICS, BASELINES, BASIC_METRICS, PAPER_METRICS, score_folders
 from camfuse_jax.report.channels import channel_sizes
 from camfuse_jax.report.page import PairView, page_html
+from camfuse_jax.safety.files import write_atomically
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.scoring import OURS, choose_weights, named_folders
 
 GrayPair = tuple[str, UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]
-_METRICS = {"paper": PAPER_METRICS, "all": ALL_METRICS}
+_METRICS = {"paper": BASIC_METRICS, "all": ALL_METRICS}
 
 
 def report_dataset(
@@ -43,7 +44,7 @@ def report_dataset(
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         fused: `NAME=DIR` of other methods' fused images.
         limit: Only the first pairs; 0 means all.
-        metrics: `paper` for the paper's five, `all` for all.
+        metrics: `paper` for the paper's five and the noise estimate, `all` for all.
         protocol: Metric definitions.
 
     Raises:
@@ -236,14 +237,11 @@ def _check_place(out: pathlib.Path) -> None:
 
 
 def _write(out: pathlib.Path, html: str) -> int:
-    """Writes beside the final place and renames, so that a reader sees a whole page or none; returns its bytes."""
+    """Writes the page, whole or not at all; returns its bytes."""
     content = html.encode()
-    partial = out.with_name(f".{out.name}.part")
     try:
-        partial.write_bytes(content)
-        partial.replace(out)
+        write_atomically(out, content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise _unwritable(out, error) from error
     return len(content)
 

@@ -15,7 +15,7 @@ from camfuse_jax.data.windows import take_window, windows
 from camfuse_jax.errors import CheckpointError
 from camfuse_jax.nets import init_autoencoder, make_decoder, make_encoder
 from camfuse_jax.stages.places import Places
-from camfuse_jax.training import StageCheckpoints, Task, fit, saved_config
+from camfuse_jax.training import Task, cluster, fit, open_checkpoints, saved_config
 from camfuse_jax.training.optimizer import make_optimizer
 from camfuse_jax.training.parallel import LossFn, TrainState
 
@@ -107,7 +107,7 @@ def train_autoencoder(config: Config, places: Places) -> TrainState:
     Returns:
         The final state; `params` has `encoder` and `decoder`.
     """
-    checkpoints = StageCheckpoints(places.ae_folder, stage_config(config, places))
+    checkpoints = open_checkpoints(places.ae_folder, stage_config(config, places))
     with checkpoints, _loader(config, places) as loader:
         steps = config.ae.epochs * (config.ae.steps_per_epoch or loader.batches_per_epoch)
         task = Task(
@@ -126,8 +126,8 @@ def load_autoencoder(config: Config, places: Places) -> dict[str, Any]:
     Raises:
         CheckpointError: If there is none, it is not trained to its end, or it was trained with another network.
     """
-    saved_config.read(places.ae_folder)
-    with StageCheckpoints(places.ae_folder, stage_config(config, places), writable=False) as checkpoints:
+    cluster.in_leader(lambda: saved_config.read(places.ae_folder))
+    with open_checkpoints(places.ae_folder, stage_config(config, places), writable=False) as checkpoints:
         params = init_autoencoder(config.net, seed=config.seed)
         like = TrainState(jnp.int32(0), params, make_optimizer(config.ae, total_steps=2).init(params))
         state = checkpoints.restore(like)

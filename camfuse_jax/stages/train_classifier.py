@@ -1,9 +1,11 @@
 """Stage `cls`: trains the depthwise classifier on the frozen encoder (Eqs. 1, 2, 10-14)."""
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,12 +16,13 @@ from camfuse_jax.data.examples import PairExample
 from camfuse_jax.data.loader import Loader
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.windows import take_window, windows
-from camfuse_jax.fusion import Params, save_params
-from camfuse_jax.nets import equalise, init_classifier, make_classifier, make_encoder, rescale_head
+from camfuse_jax.fusion import Params, load_params, save_params
+from camfuse_jax.nets import averaging_start, equalise, init_classifier, make_classifier, make_encoder, rescale_head
+from camfuse_jax.safety.seal import seal
 from camfuse_jax.stages.places import Places
 from camfuse_jax.stages.train_autoencoder import load_autoencoder
 from camfuse_jax.stages.train_autoencoder import stage_config as ae_config
-from camfuse_jax.training import StageCheckpoints, Task, fit
+from camfuse_jax.training import Task, cluster, fit, open_checkpoints
 from camfuse_jax.training.optimizer import make_optimizer
 from camfuse_jax.training.parallel import LossFn
 
@@ -105,6 +108,8 @@ def make_loss(config: Config, *, steps_per_epoch: int) -> LossFn:
 def start(config: Config, encoder: Any, image_sym: np.ndarray) -> dict[str, Any]:
     """The classifier's parameters before training, scaled on a first batch where the config says so."""
     classifier = init_classifier(config.net, seed=config.seed)
+    if config.cls.start == "mean":
+        classifier = averaging_start(classifier)
     if not config.cls.channel_size:
         return classifier
 
@@ -115,18 +120,32 @@ def start(config: Config, encoder: Any, image_sym: np.ndarray) -> dict[str, Any]
     return jax.jit(scale)(classifier, encoder, image_sym)
 
 
-def train_classifier(config: Config, places: Places) -> Params:
+def train_classifier(config: Config, places: Places, *, autoencoder: str | None = None) -> Params:
     """Trains the classifier of a data set, or goes on where its last checkpoint is.
+
+    Args:
+        config: Settings.
+        places: The data set.
+        autoencoder: Weights, as for `load_params`, whose auto-encoder to use instead of the workdir's.
 
     Returns:
         Weights ready for `fuse`; also written to `places.trained`.
 
     Raises:
-        CheckpointError: If the workdir has no auto-encoder.
+        CheckpointError: If the workdir has no auto-encoder, or the weights cannot be read.
     """
-    autoencoder = load_autoencoder(config, places)
-    params = train_head(config, places, autoencoder, folder=places.cls_folder, identity=stage_config(config, places))
-    save_params(places.trained, params)
+    identity = stage_config(config, places)
+    if autoencoder is None:
+        networks = load_autoencoder(config, places)
+    else:
+        given = load_params(autoencoder)
+        net = dataclasses.replace(given.net, branches=config.net.branches, strides=config.net.strides)
+        config = dataclasses.replace(config, net=net)
+        networks = {"encoder": given.encoder, "decoder": given.decoder}
+        sealed = seal(flax.traverse_util.flatten_dict(networks, sep="/"), "")
+        identity |= {"ae": {"sha256": sealed, "net": dataclasses.asdict(net), "seed": config.seed}}
+    params = train_head(config, places, networks, folder=places.cls_folder, identity=identity)
+    cluster.in_leader(lambda: save_params(places.trained, params))
     return params
 
 
@@ -142,7 +161,7 @@ def train_head(
         folder: Where the checkpoints go.
         identity: What the weights depend on; a folder made with something else is refused.
     """
-    checkpoints = StageCheckpoints(folder, identity)
+    checkpoints = open_checkpoints(folder, identity)
     source = PairWindows(places.pairs("train"), size=config.cls.crop, stride=config.cls.stride)
     example = PairExample(augment=config.cls.augment)
     with checkpoints, Loader(source, example, batch_size=config.cls.batch_size // 2, seed=config.seed) as loader:

@@ -51,7 +51,7 @@ TRIALS: dict[str, tuple[Callable[[int, int], list[Outcome]], int, str]] = {
     "corruption": (_corruption, 12, "bit flips per file"),
     "fuzz": (_fuzz, 2000, "mutated images; a quarter of that of each other kind of file"),
     "sizes": (_sizes, 40, "largest height and width"),
-    "soak": (_soak, 10000, "fuses"),
+    "soak": (_soak, 10000, "fuses; a tenth of that as frames of a video"),
     "numbers": (_numbers, 32, "side of the images in pixels"),
 }
 

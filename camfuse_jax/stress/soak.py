@@ -1,10 +1,14 @@
-"""Thousands of fuses in one process: memory stays, and nothing is compiled again."""
+"""Thousands of fuses, and a long video, in one process: memory stays, and nothing is compiled again."""
 
+import pathlib
 import random
+import tempfile
 
 import numpy as np
 
-from camfuse_jax.fusion import fuse
+from camfuse_jax.fusion import fuse, save_params
+from camfuse_jax.images import write_gray
+from camfuse_jax.stages.fuse_video import VideoJob, fuse_video
 from camfuse_jax.stress import small
 from camfuse_jax.stress.memory import compilations, resident_mebibytes
 from camfuse_jax.stress.outcome import Outcome
@@ -12,13 +16,15 @@ from camfuse_jax.stress.outcome import Outcome
 SHAPES = ((20, 24), (24, 20), (33, 17), (48, 64), (64, 48), (1, 40), (96, 96), (120, 160))
 TYPES = (np.uint8, np.uint16, np.float32)
 GROWTH_MEBIBYTES = 50
+_SHORT, _PICTURES = 30, 10
 
 
 def soak(*, count: int, seed: int) -> list[Outcome]:
     """Fuses pairs of mixed sizes and types.
 
     Args:
-        count: Fuses after every size and type has been seen, and another tenth of that to warm up.
+        count: Fuses after every size and type has been seen, and another tenth of that to warm up; frames of the
+            video are a tenth as many.
         seed: Seed of the order.
     """
     rng = random.Random(seed)
@@ -40,7 +46,41 @@ def soak(*, count: int, seed: int) -> list[Outcome]:
         outcome.failures.append(f"memory grew by {grown:.0f} MiB")
     if compiled:
         outcome.failures.append(f"{len(compiled)} programs were compiled again")
-    return [outcome]
+    return [outcome, _video(max(count // 10, 2 * _SHORT), seed)]
+
+
+def _video(count: int, seed: int) -> Outcome:
+    """A sequence of frames becomes a video: the same pictures again and again, so that the disk is not what grows."""
+    outcome = Outcome("frames of one video")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        save_params(folder / "small.safetensors", small.params())
+        held = []
+        for length in (_SHORT, count):  # the first warms up
+            for kind, more in (("ir", 0), ("vis", 100)):
+                _frames(folder / f"{kind}{length}", length, seed + more)
+            ir, vis, out = folder / f"ir{length}", folder / f"vis{length}", folder / f"fused{length}.mp4"
+            with compilations() as again:
+                result = fuse_video(VideoJob(str(ir), str(vis), out, weights=str(folder / "small.safetensors")))
+            held.append(resident_mebibytes())
+            outcome.check(result.frames == length, f"{result.frames} frames of {length} were written")
+    grown = held[1] - held[0]
+    outcome.tried = count
+    outcome.notes |= {"memory grew MiB": round(grown, 1), "compiled": len(again)}
+    if grown > GROWTH_MEBIBYTES:
+        outcome.failures.append(f"memory grew by {grown:.0f} MiB over {count} frames")
+    if again:
+        outcome.failures.append(f"{len(again)} programs were compiled again")
+    return outcome
+
+
+def _frames(folder: pathlib.Path, count: int, seed: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        if number < _PICTURES:
+            write_gray(folder / f"{number}.png", small.picture(seed + number, (96, 128)))
+        else:
+            (folder / f"{number}.png").hardlink_to(folder / f"{number % _PICTURES}.png")
 
 
 def _typed(shape: tuple[int, int], kind: type, seed: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from camfuse_jax.data.folders import find_pairs, read_split
 from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion import fuse, load_params, save_params
 from camfuse_jax.images import read_gray, write_gray
-from camfuse_jax.stress import small
+from camfuse_jax.stress import fused_targets, small
 from camfuse_jax.training import StageCheckpoints, manifest, saved_config
 from camfuse_jax.training.progress import keep_until
 
@@ -147,4 +147,8 @@ TARGETS: dict[str, Callable[[pathlib.Path], Target]] = {
     "logs": logs,
     "damaged checkpoints": checkpoints,
     "forged checkpoints": forged_checkpoints,
+    "videos": lambda folder: Target(*fused_targets.videos(folder)),
+    "frame sequences": lambda folder: Target(*fused_targets.sequences(folder)),
+    "pairing tables": lambda folder: Target(*fused_targets.tables(folder)),
+    "calibrations": lambda folder: Target(*fused_targets.calibrations(folder)),
 }

@@ -5,5 +5,15 @@ from camfuse_jax.training.checkpoint import StageCheckpoints
 from camfuse_jax.training.loop import Task, fit
 from camfuse_jax.training.parallel import TrainState
 from camfuse_jax.training.progress import Progress
+from camfuse_jax.training.shared_checkpoints import Checkpoints, open_checkpoints
 
-__all__ = ["Progress", "StageCheckpoints", "Task", "TrainState", "fit", "saved_config"]
+__all__ = [
+    "Checkpoints",
+    "Progress",
+    "StageCheckpoints",
+    "Task",
+    "TrainState",
+    "fit",
+    "open_checkpoints",
+    "saved_config",
+]

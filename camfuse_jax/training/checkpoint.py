@@ -14,19 +14,21 @@ import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from camfuse_jax.errors import CheckpointError, ResourceError
-from camfuse_jax.safety.files import flush_folder
+from camfuse_jax.safety.files import flush_folder, reserve
 from camfuse_jax.safety.locks import locked
 from camfuse_jax.safety.mismatch import mismatch
 from camfuse_jax.training import manifest, saved_config
 
 _KEEP = 2
 _SAVING, _REMOVING = ".saving-", ".removing-"
+_ORBAX_ASKS = "orbax.checkpoint.experimental.v1._src.saving.execution._check_directory_consistency"
 
 
 class StageCheckpoints:
@@ -98,10 +100,11 @@ class StageCheckpoints:
         """
         if self._latest == step:
             return
-        saving = self.folder / f"{_SAVING}{step}"
+        saving, arrays = self.folder / f"{_SAVING}{step}", _by_name(state)
         try:
-            with _quiet_orbax():
-                ocp.save(saving.resolve(), _by_name(state))
+            reserve(self.folder, _largest_size(arrays))
+            with _quiet_orbax(), _one_process():
+                ocp.save(saving.resolve(), arrays)
             manifest.write(saving, step=step, last=last, config=self._config)
             for damaged in [number for number in _steps(self.folder) if number >= step]:
                 self._remove(damaged)
@@ -134,7 +137,7 @@ class StageCheckpoints:
             raise CheckpointError(f"There is no checkpoint in {self.folder}.", "Run this stage first.")
         where = f"Step {self._latest} in {self.folder}"
         try:
-            with _quiet_orbax():
+            with _quiet_orbax(), _one_process():
                 loaded = ocp.load((self.folder / str(self._latest)).resolve())
             found = {name: np.asarray(array) for name, array in loaded.items()}
         except Exception as error:  # its files are as they were written, so it was written by something else
@@ -201,6 +204,11 @@ def _by_name(state: Any) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in leaves}
 
 
+def _largest_size(arrays: dict[str, np.ndarray]) -> int:
+    """Bytes that a step needs at most on disk: small files, and each array, which may get blocks of its own."""
+    return sum(array.nbytes + 8192 for array in arrays.values()) + (1 << 16)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     """False for an array's error that orbax leaves in a task nobody asks, while it raises another array's."""
     return not (record.exc_info and "tensorstore_spec" in str(record.exc_info[1]))
@@ -217,6 +225,22 @@ def _quiet_orbax() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _one_process() -> Iterator[None]:
+    """Lets orbax read and write in this process by itself, though it may have others beside it."""
+    if jax.process_count() == 1:
+        yield
+        return
+    own = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
+    )
+    # Orbax 0.12 asks all processes for their path, active or not; those that do not save would take its question for
+    # a message of ours.
+    with ocp.Context(multiprocessing_options=options), mock.patch(_ORBAX_ASKS, lambda path: None):
+        yield
 
 
 def _os_error(error: Exception) -> str | None:

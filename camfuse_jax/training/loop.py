@@ -15,9 +15,9 @@ from camfuse_jax.config import TrainConfig
 from camfuse_jax.data.loader import Loader
 from camfuse_jax.errors import NonFiniteLossError, StoppedError
 from camfuse_jax.safety import signals
-from camfuse_jax.training import parallel
-from camfuse_jax.training.checkpoint import StageCheckpoints
-from camfuse_jax.training.progress import Progress
+from camfuse_jax.training import cluster, parallel
+from camfuse_jax.training.progress import Progress, Unseen
+from camfuse_jax.training.shared_checkpoints import Checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ def fit(
     *,
     config: TrainConfig,
     total_steps: int,
-    checkpoints: StageCheckpoints,
+    checkpoints: Checkpoints,
     devices: int | None = None,
 ) -> parallel.TrainState:
     """Trains to `total_steps`, going on from the newest checkpoint.
@@ -56,7 +56,7 @@ def fit(
         config: Intervals and batch size.
         total_steps: Steps of the whole stage.
         checkpoints: Where the state is kept.
-        devices: Number of devices to use; all by default.
+        devices: Number of devices to use; all by default, those of other processes too.
 
     Returns:
         The final state, NumPy arrays.
@@ -65,7 +65,7 @@ def fit(
         NonFiniteLossError: If a loss is not finite.
         StoppedError: If a signal came; the steps taken until then are saved.
     """
-    devices = devices or jax.local_device_count()
+    devices = devices or jax.device_count()
     state = parallel.TrainState(jnp.int32(0), task.params, task.tx.init(task.params))
     if checkpoints.latest is not None:
         state = checkpoints.restore(state)
@@ -75,7 +75,7 @@ def fit(
         return jax.tree.map(np.asarray, state)
     loader.restore({**loader.state(), "step": first})
     step_fn = parallel.make_step(task.loss_fn, task.tx, devices=devices)
-    progress = Progress(
+    progress = (Progress if cluster.leads() else Unseen)(
         task.title,
         total_steps=total_steps,
         first_step=first,
@@ -91,7 +91,8 @@ def fit(
             # Else the host would run many steps ahead, and what a signal wants saved would be that far away.
             jax.block_until_ready(recent[-1:])
             recent.append(metrics)
-            signal = stopped()
+            # One process's signal stops all of them after the same step.
+            signal = cluster.highest(stopped() or 0, after=(replicated, metrics)) or None
             saving = step % config.checkpoint_every == 0 or step == total_steps or signal is not None
             if saving or step % config.log_every == 0:
                 progress.report(step, _means(recent, last_step=step, checkpoints=checkpoints))
@@ -106,9 +107,9 @@ def fit(
     return parallel.unreplicate(replicated)
 
 
-def _means(recent: list[dict[str, jax.Array]], *, last_step: int, checkpoints: StageCheckpoints) -> dict[str, float]:
+def _means(recent: list[dict[str, jax.Array]], *, last_step: int, checkpoints: Checkpoints) -> dict[str, float]:
     """Means of the metrics since the last report, after checking that every loss was finite."""
-    values = [{name: float(value[0]) for name, value in metrics.items()} for metrics in jax.device_get(recent)]
+    values = [{name: float(value) for name, value in metrics.items()} for metrics in parallel.unreplicate(recent)]
     for i, metrics in enumerate(values):
         if not math.isfinite(metrics["loss"]):
             step = last_step - len(values) + 1 + i
@@ -116,13 +117,13 @@ def _means(recent: list[dict[str, jax.Array]], *, last_step: int, checkpoints: S
     return {name: float(np.mean([metrics[name] for metrics in values])) for name in values[0]}
 
 
-def _check_finite(params: Any, *, step: int, checkpoints: StageCheckpoints) -> None:
+def _check_finite(params: Any, *, step: int, checkpoints: Checkpoints) -> None:
     """Keeps weights ruined by the very step that is being saved out of the checkpoints."""
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
         raise _not_finite(f"The weights are not finite after step {step}", checkpoints)
 
 
-def _not_finite(what: str, checkpoints: StageCheckpoints) -> NonFiniteLossError:
+def _not_finite(what: str, checkpoints: Checkpoints) -> NonFiniteLossError:
     good = checkpoints.latest
     where = f"step {good} in {checkpoints.folder}" if good is not None else "none was saved yet"
     return NonFiniteLossError(

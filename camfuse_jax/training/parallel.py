@@ -1,4 +1,4 @@
-"""Data parallelism: the one place that knows about devices.
+"""Data parallelism: the one place that knows about devices, those of other processes among them.
 
 A step's batch is cut into a fixed number of shards that does not depend on the number of devices. Gradients are
 taken shard by shard, gathered, and added in shard order, so that 1, 2 and 4 devices give the same training; a plain
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 
 from camfuse_jax.errors import UsageError
 
@@ -51,20 +52,22 @@ def make_step(loss_fn: LossFn, tx: optax.GradientTransformation, *, devices: int
     Args:
         loss_fn: `(params, frozen, shard, step) -> (mean loss, means to report)`.
         tx: Optimiser.
-        devices: Number of devices to use.
+        devices: Number of devices to use, over all processes.
 
     Returns:
         `step(state, frozen, batch) -> (state, metrics)` on states from `replicate` and batches from `shard`.
     """
-    used = jax.local_devices()[:devices]
+    used = _used(devices)
 
     def one_shard(params: Any, step: jax.Array, frozen: Any, part: Any) -> Any:
         (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, frozen, part, step)
         return grads, {"loss": loss, **metrics}
 
     def apply(state: TrainState, shards: list[Any]) -> tuple[TrainState, dict[str, jax.Array]]:
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *shards)
-        grads, metrics = jax.tree.map(_ordered_mean, jax.lax.all_gather(stacked, _AXIS))
+        # One vector per shard, so that a step sends one message: XLA sends those of several leaves in any order, and
+        # gloo, which joins processes on CPU, takes one for another.
+        flat = [ravel_pytree(shard)[0] for shard in shards]
+        grads, metrics = ravel_pytree(shards[0])[1](_ordered_mean(jax.lax.all_gather(jnp.stack(flat), _AXIS)))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
 
@@ -87,13 +90,26 @@ def _ordered_mean(gathered: jax.Array) -> jax.Array:
     return total / len(shards)
 
 
+def _used(devices: int) -> list[jax.Device]:
+    """The first devices, process by process, so that a batch's shards have one order however they are spread."""
+    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))[:devices]
+
+
+def _here(devices: int) -> list[int]:
+    """Places of this process's devices among those used."""
+    return [i for i, device in enumerate(_used(devices)) if device.process_index == jax.process_index()]
+
+
 def shard(batch: Any, *, devices: int) -> Any:
-    """Cuts a batch of arrays (b, ...) into (devices, local shards, b / shards, ...).
+    """Cuts a whole batch of arrays (b, ...) into (own devices, shards of each, b / shards, ...).
+
+    Every process gives the same batch and keeps what its own devices take.
 
     Raises:
         UsageError: If the batch size is not a multiple of the number of shards.
     """
     shards = shard_count(devices)
+    own = slice(None) if jax.process_count() == 1 else _here(devices)
 
     def cut(x: Any) -> Any:
         if len(x) % shards:
@@ -101,17 +117,18 @@ def shard(batch: Any, *, devices: int) -> Any:
                 f"A batch of {len(x)} cannot be cut into {shards} equal shards.",
                 f"Use a batch size that is a multiple of {shards}.",
             )
-        return x.reshape(devices, shards // devices, len(x) // shards, *x.shape[1:])
+        return x.reshape(devices, shards // devices, len(x) // shards, *x.shape[1:])[own]
 
     return jax.tree.map(cut, batch)
 
 
 def replicate(state: TrainState, *, devices: int) -> TrainState:
-    """Copies a state to every device, on a new leading axis."""
-    return jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *jnp.shape(x))), state)
+    """Copies a state to every device of this process, on a new leading axis."""
+    count = len(_here(devices))
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *jnp.shape(x))), state)
 
 
-def unreplicate(state: TrainState) -> TrainState:
-    """Takes the first device's copy, as NumPy arrays."""
+def unreplicate(state: Any) -> Any:
+    """Takes this process's first copy of what all devices have, as NumPy arrays."""
     # The first device's piece, indexed by NumPy: `x[0]` would compile a program per shape, which takes seconds.
     return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], state)

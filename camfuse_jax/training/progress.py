@@ -80,6 +80,19 @@ class Progress:
         print(f"{self._title}: {text}", file=self._stream, flush=True)
 
 
+class Unseen:
+    """What `Progress` is to those processes that follow another one: nothing is told."""
+
+    def __init__(self, title: str, **_: object):
+        del title
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Tells nothing."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
 def keep_until(metrics_file: pathlib.Path, step: int) -> None:
     """Drops the lines after `step`, which a resumed run writes again, and those that are cut short or damaged."""
     if not metrics_file.exists():

@@ -115,11 +115,15 @@ class Classifier(nn.Module):
         self.head = nn.Linear(features, 2, bias=False)
         nn.init.zeros_(self.head.weight)
 
+    def depthwise(self) -> list[DepthwiseBranches]:
+        """The depthwise layers in order."""
+        return [getattr(self, name) for name in self._layers]
+
     def forward(self, features: Float[Tensor, "n k h w"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n k h2 w2"]]:
         """Returns logits, infrared first, and the last maps, which Eqs. 12-14 call phi."""
         last = features
-        for name in self._layers:
-            last = getattr(self, name)(last)
+        for layer in self.depthwise():
+            last = layer(last)
         last = _at_least_float32(last)
         return self.head(last.mean(dim=(2, 3))), last
 

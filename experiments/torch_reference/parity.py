@@ -128,7 +128,14 @@ def _ours(params: Params, both: jax.Array) -> dict[str, jax.Array]:
         "logits (Eq. 2)": logits,
         "CAM (Eq. 14)": cam.cam(named["last"], params.class_weights),
         "CAAM (Eq. 13)": cam.caam(named["last"]),
-        _fused(params.fusion): combine(params.fusion, features[:1], features[1:], channels, params.balance),
+        _fused(params.fusion): combine(
+            params.fusion,
+            features[:1],
+            features[1:],
+            channels,
+            params.balance,
+            evidence=params.evidence_weights,
+        ),
     }
 
 

@@ -24,6 +24,14 @@ def channel_weights(class_weights: Float[Tensor, "*n 2 k"]) -> Float[Tensor, "*n
     return 0.5 * torch.tanh(class_weights) + 0.5
 
 
+def channel_gains(model: CamFuse) -> Float[Tensor, " k"]:
+    """What the classifier's last map shows of a channel that is 1 everywhere, biases left out."""
+    level = 1.0
+    for layer in model.classifier.depthwise():
+        level = sum(torch.relu(branch.weight.sum(dim=(1, 2, 3)) * level) for branch in layer.branches)
+    return level
+
+
 def eq5(model: CamFuse, ir: Features, vis: Features) -> Features:
     """Adds both images' features, each channel times its channel weight (Eq. 5)."""
     return _weighted(model, ir, vis, channel_weights(model.classifier.head.weight))
@@ -60,10 +68,13 @@ def place(model: CamFuse, ir: Features, vis: Features) -> Features:
     details = both - bases
     activity = (details.abs() * weights[:, None, :, None, None]).sum(dim=2, keepdim=True)
     logs = torch.log(_SILENT + torch.stack([gaussian(maps, settings.place_cells) for maps in activity]))
-    share = torch.sigmoid(settings.sharpness * (logs[IR] - logs[VIS]))
-
     means = both.mean(dim=(3, 4), keepdim=True)
     contrasts = bases - means
+    own = model.classifier.head.weight * channel_gains(model)
+    evidence = (contrasts * own[:, None, :, None, None]).sum(dim=2, keepdim=True)
+    odds = settings.sharpness * (logs[IR] - logs[VIS]) + settings.evidence * (evidence[IR] - evidence[VIS])
+    share = torch.sigmoid(odds)
+
     same = _sameness(contrasts[IR], contrasts[VIS])
     level = settings.level + same * (1 - settings.level)
     base_gain, detail_gain = (gain / (1 + same * (gain - 1)) for gain in (settings.base_gain, settings.detail_gain))

@@ -12,6 +12,7 @@ from torch_reference import losses
 from torch_reference.networks import CamFuse
 
 _SMALLEST = 1e-5
+_VARIATION = 0.3
 
 
 def learning_rate(config: Any, step: int, *, total_steps: int) -> float:
@@ -112,6 +113,16 @@ def classifier_trainer(
         return run(image_sym, label, alpha)
 
     return Trainer(model.classifier.parameters(), at_step, config, total_steps=total_steps)
+
+
+@torch.no_grad()
+def averaging_start(model: CamFuse) -> None:
+    """Makes every depthwise branch begin as a local mean, its taps varied by the random kernels it has."""
+    for layer in model.classifier.depthwise():
+        taps = torch.stack([branch.weight for branch in layer.branches])
+        spread = taps.std(correction=0)
+        for branch in layer.branches:
+            branch.weight.copy_((1 + _VARIATION * branch.weight / spread) / (9 * len(layer.branches)))
 
 
 @torch.no_grad()

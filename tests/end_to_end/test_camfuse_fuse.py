@@ -4,29 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from command_line import refused
+from command_line import HEIGHT, WIDTH, refused
 from PIL import Image
 from small_nets import small_params
 
-from camfuse_jax import fuse, save_params
+from camfuse_jax import fuse
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.images import read_picture, write_picture
 from camfuse_jax.images.colour import luma_unit
 
-HEIGHT, WIDTH = 41, 53
 KINDS = ("alpha", "colour", "deep", "gray", "jet", "odd", "threefold", "tiff")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_params(path, small_params())
-    return path
-
-
-@pytest.fixture(scope="module")
-def pair():
-    return synthetic_pair(3, HEIGHT, WIDTH)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +73,8 @@ def test_every_kind_of_file_in_one_folder_then_again(camfuse, tmp_path, folder, 
     assert (tmp_path / "o" / "gray.png").stat().st_mtime_ns == kept
 
     other = camfuse(*arguments, "--gray", cwd=tmp_path)
+    refused(other, 3, "--force")
+    other = camfuse(*arguments, "--rule", "max", cwd=tmp_path)
     refused(other, 3, "--force")
     assert (tmp_path / "o" / "gray.png").stat().st_mtime_ns == kept
 

@@ -18,9 +18,9 @@ def test_help_shows_an_example_each_and_loads_no_jax(tmp_path):
     code = (
         "import sys\nfrom camfuse_jax.cli import main\n"
         "try: main(sys.argv[1:])\nexcept SystemExit as e: assert not e.code\n"
-        "print([m for m in ('jax', 'scipy', 'matplotlib', 'cv2') if m in sys.modules])"
+        "print([m for m in ('jax', 'scipy', 'matplotlib', 'cv2', 'starlette', 'uvicorn') if m in sys.modules])"
     )
-    for command in ((), ("fuse",), ("doctor",), ("eval",), ("report",), ("export",)):
+    for command in ((), ("fuse",), ("doctor",), ("eval",), ("report",), ("export",), ("serve",)):
         run = [sys.executable, "-c", code, *command, "--help"]
         done = subprocess.run(run, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -12,19 +12,12 @@ import pytest
 from command_line import environment, refused
 from small_nets import small_params
 
-from camfuse_jax import fuse, save_params
+from camfuse_jax import fuse
 from camfuse_jax.cli import main
 from camfuse_jax.images import read_picture, write_picture
 
 pytest.importorskip("av")
 from moving import HEIGHT, WIDTH, read_video, sound_of, texture, tone_begins, write_video
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_params(path, small_params())
-    return path
 
 
 @pytest.fixture

@@ -1,28 +1,12 @@
 """--stage fuse on files: what is written, and what is refused."""
 
 import numpy as np
-import pytest
-from command_line import refused
+from command_line import HEIGHT, WIDTH, refused
 from PIL import Image
 from small_nets import small_params
 
-from camfuse_jax import fuse, save_params
-from camfuse_jax.data.synthetic import synthetic_pair
+from camfuse_jax import fuse
 from camfuse_jax.images import luma, write_gray, write_rgb
-
-HEIGHT, WIDTH = 40, 52
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_params(path, small_params())
-    return path
-
-
-@pytest.fixture(scope="module")
-def pair():
-    return synthetic_pair(3, HEIGHT, WIDTH)
 
 
 def _read(path):

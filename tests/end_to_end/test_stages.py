@@ -60,6 +60,7 @@ def _check_results(folder, done):
     assert np.any(params.class_weights)
 
 
+@pytest.mark.slow
 def test_all_stages_leave_tables_weights_and_images(trained):
     folder, done = trained
     _check_results(folder, done)

@@ -2,14 +2,17 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from command_line import refused
+from command_line import RUN, environment, refused
 from small_nets import small_params
 
 from camfuse_jax.fusion import save_params
 from camfuse_jax.images import read_gray, write_gray
+from camfuse_jax.metrics import BASELINES
 
 NAMES = ("a", "b")
 
@@ -49,6 +52,27 @@ def test_table(run, place, monkeypatch):
     assert r"\toprule" in (place / "t" / "table1.tex").read_text()
     assert len((place / "t" / "scores" / "Theirs.csv").read_text().splitlines()) == 1 + len(NAMES)
     assert read_gray(place / "t" / "camfuse" / "a.png").shape == (44, 60)
+
+
+@pytest.mark.slow
+def test_device_counts_change_no_digit(place, tmp_path):
+    found = []
+    for count in (1, 3):
+        flags = f"--xla_force_host_platform_device_count={count}"
+        common = ("--stage", "table", "--dataset", "tno", "--data", "data", "--weights", "small.safetensors")
+        others = ("--fused", "Theirs=peers/Theirs/tno", "--out", f"devices{count}")
+        done = subprocess.run(
+            [sys.executable, str(RUN), *common, *others],
+            cwd=place,
+            env={**environment(tmp_path), "XLA_FLAGS": flags},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append({path.name: path.read_bytes() for path in (place / f"devices{count}" / "scores").glob("*.csv")})
+    assert set(found[0]) == {f"{name}.csv" for name in ("camfuse", "Theirs", *BASELINES)}
+    assert found[0] == found[1]
 
 
 def test_figures(run, place, monkeypatch):

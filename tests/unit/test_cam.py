@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from random_params import random_params
 
-from camfuse_jax.cam import caam, cam, channel_weights, class_weights, fuse_features, min_max
+from camfuse_jax.cam import caam, cam, channel_gains, channel_weights, class_weights, fuse_features, min_max
 from camfuse_jax.config import Modality
 from camfuse_jax.nets import Classifier, Decoder, Encoder
 
@@ -25,6 +25,15 @@ def test_class_weights_have_one_row_per_modality():
     assert weights.shape == (2, 6)
     np.testing.assert_array_equal(weights[Modality.IR], kernel[:, 0])
     np.testing.assert_array_equal(weights[Modality.VIS], kernel[:, 1])
+
+
+def test_channel_gains_equal_the_reference_and_what_the_classifier_shows_of_a_flat_map():
+    classifier = random_params(Classifier(branches=3, strides=(1, 2, 1)), jnp.ones((1, 8, 8, 6)))
+    gains = channel_gains(classifier)
+    np.testing.assert_allclose(gains, reference.channel_gains(classifier), rtol=1e-5)
+    unbiased = {n: {**layer, "bias": 0 * layer["bias"]} if n != "head" else layer for n, layer in classifier.items()}
+    _, named = Classifier(branches=3, strides=(1, 2, 1)).apply({"params": unbiased}, jnp.full((1, 8, 8, 6), 2.0))
+    np.testing.assert_allclose(named["last"], np.broadcast_to(2 * gains, named["last"].shape), rtol=1e-5)
 
 
 def test_channel_weights_equal_the_reference():

@@ -42,7 +42,9 @@ def _expected(params, ir, vis):
         last = [reference.classify(tree["classifier"], maps, params.net.strides)[0] for maps in features]
         weights = reference.channel_weights(np.stack([head[c] * last[c].mean(axis=(0, 1, 2)) for c in (0, 1)]))
     fused = {
-        "place": lambda: reference.fuse_by_place(params.fusion, *features, weights),
+        "place": lambda: reference.fuse_by_place(
+            params.fusion, *features, weights, head * reference.channel_gains(tree["classifier"])
+        ),
         "l1": lambda: reference.fuse_by_l1(*features),
         "max": lambda: np.maximum(*features),
         "eq5": lambda: reference.fuse_features(*features, weights),

@@ -15,7 +15,7 @@ from camfuse_jax import fuse, load_params, save_params
 from camfuse_jax.config import FusionConfig
 from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion import with_rule
-from camfuse_jax.fusion.rules import combine, ir_share, smooth
+from camfuse_jax.fusion.rules import class_evidence, combine, ir_share, smooth
 
 PLACE = FusionConfig(base_cells=1.5, place_cells=0.7, level=0.3)
 
@@ -48,6 +48,34 @@ def test_place_equals_the_reference():
     np.testing.assert_allclose(fused, reference.fuse_by_place(PLACE, ir, vis, weights), rtol=1e-4, atol=1e-4)
 
 
+def test_place_with_class_evidence_equals_the_reference():
+    ir, vis, weights = _features(1), _features(2), _weights()
+    evidence = np.random.default_rng(5).normal(size=(2, 6)).astype(np.float32)
+    fused = combine(PLACE, ir, vis, weights, evidence=evidence)
+    np.testing.assert_allclose(fused, reference.fuse_by_place(PLACE, ir, vis, weights, evidence), rtol=1e-4, atol=1e-4)
+    assert np.abs(fused - combine(PLACE, ir, vis, weights)).max() > 0.05
+
+
+def test_class_evidence_alone_chooses_what_speaks_for_its_own_class():
+    config = dataclasses.replace(PLACE, sharpness=0.0, evidence=1.0)
+    bright = np.zeros((1, 8, 16, 3), np.float32)
+    bright[:, :, :8, 0], bright[:, :, 8:, 1] = 4, 4
+    speaks_for_ir = np.array([[2.0, 0, 0], [0, 0, 0]])  # channel 0 says infrared, nothing says visible
+    leaning = class_evidence(bright, bright, speaks_for_ir)
+    share = np.asarray(ir_share(config, bright, bright, np.full((2, 3), 0.5), leaning=leaning))[0, :, :, 0]
+    np.testing.assert_allclose(share[:, :8], 1 / (1 + np.exp(-8)), atol=1e-6)
+    np.testing.assert_allclose(share[:, 8:], 0.5, atol=1e-6)
+
+
+def test_without_class_weights_there_is_no_evidence():
+    params = with_rule(small_params(), "place")
+    head = {"kernel": 0 * params.classifier["head"]["kernel"]}
+    silent = params.replace(classifier={**params.classifier, "head": head})
+    off = silent.replace(fusion=dataclasses.replace(silent.fusion, evidence=0.0))
+    ir, vis = np.random.default_rng(0).uniform(0, 1, (2, 12, 9)).astype(np.float32)
+    np.testing.assert_array_equal(fuse(silent, ir, vis), fuse(off, ir, vis))
+
+
 def test_l1_equals_the_reference():
     ir, vis = _features(1), _features(2)
     fused = combine(FusionConfig(rule="l1"), ir, vis, _weights())
@@ -75,8 +103,9 @@ def test_two_equal_images_are_not_added():
 @given(st.integers(0, 2**32 - 1))
 def test_the_two_images_are_treated_alike(seed):
     ir, vis, weights = _features(seed), _features(seed + 1), _weights(seed)
-    swapped = combine(PLACE, vis, ir, weights[::-1])
-    np.testing.assert_allclose(combine(PLACE, ir, vis, weights), swapped, atol=2e-5)
+    evidence = _weights(seed + 2) - 0.5
+    swapped = combine(PLACE, vis, ir, weights[::-1], evidence=evidence[::-1])
+    np.testing.assert_allclose(combine(PLACE, ir, vis, weights, evidence=evidence), swapped, atol=2e-5)
 
 
 def test_detail_comes_from_where_it_is():
@@ -136,7 +165,14 @@ def test_adaptive_weights_are_each_images_contributions():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("gain", -1.0), ("base_cells", 65.0), ("sharpness", 17.0), ("level", 1.1), ("place_cells", -1.0)],
+    [
+        ("gain", -1.0),
+        ("base_cells", 65.0),
+        ("sharpness", 17.0),
+        ("evidence", 17.0),
+        ("level", 1.1),
+        ("place_cells", -1.0),
+    ],
 )
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(UsageError, match=f"fusion.{name}"):

@@ -1,5 +1,6 @@
 """Files of every accepted kind read as the gray levels they mean, and damaged ones are refused by name."""
 
+import os
 import struct
 import zlib
 
@@ -216,14 +217,14 @@ def test_write_over_a_folder_or_below_a_file_is_a_resource_error(tmp_path, pixel
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_failed_encoding_leaves_the_old_file(tmp_path, pixels, monkeypatch):
+def test_a_full_disk_leaves_the_old_file(tmp_path, pixels, monkeypatch):
     path = tmp_path / "a.png"
     write_gray(path, pixels)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ResourceError, match="No space left"):
         write_gray(path, 255 - pixels)
     assert np.array_equal(read_gray(path), pixels)

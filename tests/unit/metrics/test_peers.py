@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from camfuse_jax.data.folders import find_pairs, image_files, read_split
+from camfuse_jax.data.folders import image_files, pairs_of_split
 from camfuse_jax.metrics import score
 from camfuse_jax.metrics.agreement import agreement, agreement_markdown, peer_agreement, printed_like
 from camfuse_jax.metrics.reference_scores import reference_row
@@ -22,11 +22,6 @@ def peers(data_root):
     return folder
 
 
-def listed_pairs(data_root, dataset):
-    by_name = {pair.name: pair for pair in find_pairs(data_root / dataset)}
-    return [by_name[name] for name in read_split(data_root / dataset, "test", list(by_name))]
-
-
 def assert_printed(table, dataset, keys):
     expected = reference_row(dataset, table.method)
     assert {key: printed_like(table.mean(key), expected[key]) for key in keys} == {key: expected[key] for key in keys}
@@ -34,13 +29,15 @@ def assert_printed(table, dataset, keys):
 
 def test_one_method_gets_its_printed_scores(data_root, peers):
     fused = image_files(peers / "MMDRFuse" / "tno")
-    assert_printed(score(listed_pairs(data_root, "tno"), fused, metrics=FAST, method="MMDRFuse"), "tno", FAST)
+    assert_printed(
+        score(pairs_of_split(data_root / "tno", "test"), fused, metrics=FAST, method="MMDRFuse"), "tno", FAST
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["tno", "roadscene"])
 def test_all_methods_get_their_printed_scores(data_root, peers, dataset):
-    rows = peer_agreement(dataset, listed_pairs(data_root, dataset), peers)
+    rows = peer_agreement(dataset, pairs_of_split(data_root / dataset, "test"), peers)
     assert len(rows) == {"tno": 7, "roadscene": 6}[dataset]
     assert all(row.difference == 0 for row in rows), agreement_markdown(rows)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from camfuse_jax.metrics import METRICS, PAPER_METRICS
-from camfuse_jax.metrics.published import EXTRA_KEYS, KEYS, PUBLISHED
+from camfuse_jax.metrics.published import EXTRA_KEYS, KEYS, PUBLISHED, printed_ablation
 
 
 @pytest.mark.parametrize("dataset", PUBLISHED)
@@ -28,3 +28,10 @@ def test_the_papers_own_rows():
         "roadscene": ["7.4768", "6.0352", "1.9069", "0.9438", "0.6809"],
     }
     assert {dataset: table.number for dataset, table in PUBLISHED.items()} == {"tno": 1, "roadscene": 2}
+
+
+def test_table_3_is_of_tno_and_ends_with_the_papers_own_row():
+    rows = printed_ablation("tno")
+    assert rows["without L_df"] == dict(zip(KEYS, ["7.3243", "4.0472", "1.8196", "0.7667", "0.6647"], strict=True))
+    assert rows[PUBLISHED["tno"].own] == PUBLISHED["tno"].printed(PUBLISHED["tno"].own)
+    assert printed_ablation("roadscene") == printed_ablation("mine") == {}

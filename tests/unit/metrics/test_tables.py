@@ -135,6 +135,11 @@ def test_written_files_carry_every_digit_and_the_protocol(tables, tmp_path):
         content = json.loads((tmp_path / f"{table.method}.json").read_text(encoding="utf-8"))
         assert content["stamp"]["definitions"]["VIF"]["formula"].startswith("vifp(A, F) + vifp(B, F)")
         assert content["mean"]["EN"] == table.mean("EN")
+    text = (tmp_path / "all.md").read_text(encoding="utf-8")
+    assert f"| maximum | {tables[1].std('EN'):.4f} |" in text.split("| Standard deviation over images |")[1]
+    assert "| average | " in text.split("| Rank |")[1]
+    (test,) = (t for t in significance(tables, against="average") if (t.method, t.metric) == ("maximum", "EN"))
+    assert f"| maximum | {test.wins} : {test.losses}, p {test.p_holm:.2g} |" in text.split("| against average |")[1]
     common = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
     assert common["significance"]["against"] == "average"
     assert str(common["stamp"]["id"]) in (tmp_path / "all.md").read_text(encoding="utf-8")

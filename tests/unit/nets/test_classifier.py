@@ -11,8 +11,8 @@ import reference
 from random_params import random_params
 
 from camfuse_jax.cam import class_weights
-from camfuse_jax.config import Modality
-from camfuse_jax.nets import Classifier
+from camfuse_jax.config import Modality, NetConfig
+from camfuse_jax.nets import Classifier, averaging_start, init_classifier
 from camfuse_jax.nets.classifier import DepthwiseBranches
 
 CHANNELS, SIZE, STRIDES = 5, (13, 10), (1, 2, 1, 2, 1, 2)
@@ -40,6 +40,21 @@ def test_equals_the_reference():
     np.testing.assert_allclose(named["last"], last, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(named["pooled"], last.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(reference.sigmoid(logits), probabilities, rtol=1e-4, atol=1e-6)
+
+
+def test_averaging_start_shows_the_mean_of_a_channel_wherever_it_is():
+    net = NetConfig(encoder_widths=(4, 4, 4, 4, 32))
+    started = averaging_start(init_classifier(net, seed=0))
+    flat = np.full((1, 16, 16, 32), 3.0, np.float32)
+    _, named = _classify(started, flat)
+    # Six layers of 36 taps, each varied by a third: about an eighth from channel to channel.
+    np.testing.assert_allclose(np.mean(named["last"]), 3, rtol=0.05)
+    np.testing.assert_allclose(named["last"], 3, rtol=0.5)
+    other = averaging_start(init_classifier(net, seed=1))
+    assert not np.array_equal(started["depthwise1"]["kernel"], other["depthwise1"]["kernel"])
+    branches = np.asarray(started["depthwise3"]["kernel"])
+    assert np.abs(branches[0] - branches[1]).max() > 1e-3  # or they would be trained alike for ever
+    assert not np.any(started["head"]["kernel"])
 
 
 def test_every_layer_is_named_and_has_ceil_of_its_stride():

@@ -30,7 +30,9 @@ def _ablation():
     }
     variants = tuple(Variant(name, "control", (small_params(),) * len(sets)) for name, sets in fused.items())
     tests = significance([found[0] for found in tables.values()], against=OURS)
-    return Ablation("toy", "tno", 300, variants, tables, {OURS: [20]}, 24, tests, {"seeds": 0.5})
+    return Ablation(
+        "tno", "shipped", "place", "9 steps", variants, tables, {OURS: [20]}, 24, tests, {"seeds": 0.5}, {"seeds": 0.4}
+    )
 
 
 def test_rows_say_mean_spread_and_difference():
@@ -45,6 +47,14 @@ def test_rows_say_mean_spread_and_difference():
     assert f"{np.mean(means):.4f} ± {np.std(means, ddof=1):.4f}" in lines["seeds (2 seeds)"]
 
 
+def test_printed_rows_and_agreement_stand_below():
+    text = ablation_markdown(_ablation())
+    assert "| without L_df | published | 7.3243 | 0.7667 | \N{EN DASH} |" in text
+    assert "seeds: between seeds 0.50, with ours 0.40." in text
+    assert "rule place" in text
+    assert "Retrained: 9 steps" in text
+
+
 def test_json_holds_every_mean():
     result = _ablation()
     rows = {row["variant"]: row for row in json.loads(ablation_json(result))["rows"]}
@@ -56,13 +66,25 @@ def test_agreement_of_heads():
     negative = ours.replace(classifier={**ours.classifier, "head": {"kernel": -ours.classifier["head"]["kernel"]}})
     assert agreement([ours, ours]) == pytest.approx(1)
     assert agreement([ours, negative]) == pytest.approx(-1)
+    assert agreement([ours, negative, negative], ours) == pytest.approx(-1 / 3)
 
 
 def test_controls_are_what_their_names_say():
     ours = small_params()
     variants = {variant.name: variant.params for variant in without_training(ours)}
-    (equal,) = variants["untrained head: all weights equal"]
+    (equal,) = variants["untrained head, zero: all weights equal"]
     np.testing.assert_array_equal(equal.channel_weights, 0.5)
+    (both,) = variants["both images' weights equal"]
+    np.testing.assert_array_equal(both.class_weights[0], both.class_weights[1])
+    np.testing.assert_allclose(both.class_weights[0], np.mean(ours.class_weights, axis=0), rtol=1e-6)
+    assert variants["Eq. 5, weights sum to 2"][0].fusion.gain == 2
+    random, as_large = variants["untrained classifier, random head"], variants["random head, as large as ours"]
+    assert len({np.asarray(p.class_weights).tobytes() for p in random}) == 3
+    for start, scaled in zip(random, as_large, strict=True):
+        assert not np.array_equal(start.classifier["depthwise1"]["kernel"], ours.classifier["depthwise1"]["kernel"])
+        rms = [np.sqrt(np.mean(np.square(p.class_weights))) for p in (scaled, ours)]
+        assert rms[0] == pytest.approx(rms[1], rel=1e-5)
+        np.testing.assert_allclose(np.corrcoef(start.class_weights, scaled.class_weights)[:2, 2:].diagonal(), 1, 1e-5)
     (swapped,) = variants["weights of the two images swapped"]
     np.testing.assert_array_equal(swapped.class_weights, ours.class_weights[::-1])
     for shuffled in variants["weights shuffled over channels"]:

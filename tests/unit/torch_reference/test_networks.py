@@ -22,7 +22,7 @@ from torch_reference.rules import RULES  # noqa: E402
 from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, FusionConfig, Rule  # noqa: E402
 from camfuse_jax.fusion import balanced, fuse, save_params  # noqa: E402
 from camfuse_jax.fusion.rules import combine  # noqa: E402
-from camfuse_jax.nets import equalise, make_encoder  # noqa: E402
+from camfuse_jax.nets import averaging_start, equalise, make_encoder  # noqa: E402
 from camfuse_jax.training.optimizer import schedule  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny, and waiting threads of PyTorch take time from the rest
@@ -60,7 +60,7 @@ def _features(shape=(2, 11, 18, 6)):
 def test_every_rule_agrees(rule):
     params = small_params(fusion=FusionConfig(rule=rule, gain=1.5, base_cells=1.5, place_cells=0.7))
     ir, vis = _features()
-    expected = np.asarray(combine(params.fusion, ir, vis, params.channel_weights))
+    expected = np.asarray(combine(params.fusion, ir, vis, params.channel_weights, evidence=params.evidence_weights))
     found = nhwc(RULES[rule](from_params(params), nchw(ir), nchw(vis)))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
@@ -70,8 +70,10 @@ def test_place_is_the_independent_float64_version():
     ir, vis = (np.float64(x[:1]) for x in _features())
     model = from_params(params).double()
     found = nhwc(RULES["place"](model, nchw(ir), nchw(vis)))
-    weights = 0.5 * np.tanh(np.float64(params.class_weights)) + 0.5
-    np.testing.assert_allclose(found, reference.fuse_by_place(params.fusion, ir, vis, weights), rtol=1e-9, atol=1e-9)
+    class_weights = np.float64(params.class_weights)
+    evidence = class_weights * reference.channel_gains(params.classifier)
+    expected = reference.fuse_by_place(params.fusion, ir, vis, 0.5 * np.tanh(class_weights) + 0.5, evidence)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_gains_are_refused():
@@ -130,6 +132,15 @@ def test_learning_rates_agree(config, total_steps):
     for step in range(total_steps):
         found = training.learning_rate(config, step, total_steps=total_steps)
         assert found == pytest.approx(float(ours(step)), rel=1e-5)
+
+
+def test_averaging_start_agrees():
+    params = small_params()
+    expected = torch_arrays({"classifier": averaging_start(params.classifier)})
+    model = from_params(params)
+    training.averaging_start(model)
+    for name, value in expected.items():
+        assert model.state_dict()[name].numpy() == pytest.approx(value, rel=1e-5, abs=1e-6)
 
 
 def test_equalise_agrees():

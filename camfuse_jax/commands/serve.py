@@ -1,0 +1,94 @@
+"""`camfuse serve`."""
+
+import dataclasses
+import importlib.util
+import socket
+import sys
+
+from camfuse_jax.config import Rule
+from camfuse_jax.errors import StoppedError, UsageError
+
+_NEEDED = ("starlette", "uvicorn", "python_multipart")
+
+
+@dataclasses.dataclass(frozen=True)
+class Serve:
+    """Opens a page for the browser: drop two images, see the fused one and why, change the balance, download.
+
+    For this computer only, unless told otherwise. Images stay in memory while they are fused; nothing is written to
+    the disk and nothing is asked of the network. Ctrl-C ends it. Needs pip install 'camfuse-jax[serve]'.
+
+    For instance: camfuse serve --weights roadscene --port 8350
+
+    Attributes:
+        port: Port of the page; 0 takes any free one.
+        host: Name or address to listen at.
+        remote: Admit a host that other computers can reach. There is no password: for networks you trust.
+        weights: tno, roadscene, or a .safetensors file.
+        rule: Fusion rule instead of the one that the weights bring (docs/method.md).
+        max_megapixels: Largest image that is read.
+        max_megabytes: Most that is taken for both images together.
+        queue: Requests at a time, of which one is worked on; others are told to come again.
+        open: Open the page in the browser.
+    """
+
+    port: int = 8350
+    host: str = "127.0.0.1"
+    remote: bool = False
+    weights: str = "tno"
+    rule: Rule | None = None
+    max_megapixels: float = 25.0
+    max_megabytes: float = 100.0
+    queue: int = 4
+    open: bool = False
+
+    def run(self) -> None:
+        """Serves until Ctrl-C or SIGTERM.
+
+        Raises:
+            CamfuseError: By kind.
+            StoppedError: A signal came; exit code 130 or 143.
+        """
+        absent = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        if absent:
+            raise UsageError(
+                f"The page needs {', '.join(absent)}, not installed here.", "pip install 'camfuse-jax[serve]'."
+            )
+        if not (self.max_megapixels > 0 and self.max_megabytes > 0 and self.queue > 0):
+            raise UsageError("--max-megapixels, --max-megabytes and --queue must be above 0.")
+        from camfuse_jax.safety import signals
+        from camfuse_jax.serve.listening import listening
+
+        try:
+            with (
+                signals.handled("nothing was written"),
+                listening(self.host, self.port, remote=self.remote) as listener,
+            ):
+                self._serve(listener)
+        except signals.Stop as stop:
+            raise StoppedError(stop.exit_code - 128, "stopped") from stop
+
+    def _serve(self, listener: socket.socket) -> None:
+        from camfuse_jax import fusion
+        from camfuse_jax.images import Limits
+        from camfuse_jax.serve.app import Bounds
+        from camfuse_jax.serve.server import serve
+
+        most = int(self.max_megabytes * 1e6)
+        serve(
+            listener,
+            fusion.with_rule(fusion.load_params(self.weights), self.rule),
+            host=self.host,
+            weights=self.weights,
+            bounds=Bounds(Limits(int(self.max_megapixels * 1e6), most), most, self.queue),
+            ready=self._tell,
+        )
+
+    def _tell(self, address: str, exposed: bool) -> None:
+        print(f"serving: {address} (Ctrl-C ends it)", flush=True)
+        if exposed:
+            print("warning: other computers can reach this page, and there is no password", file=sys.stderr, flush=True)
+        if self.open:
+            import webbrowser
+
+            webbrowser.open(address)

@@ -1,0 +1,133 @@
+"""The page's web application: one page, one demo pair, one thing to ask for."""
+
+import dataclasses
+import functools
+import json
+from importlib import resources
+
+import anyio
+import anyio.to_thread
+import markupsafe
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from camfuse_jax.errors import CamfuseError, InputError, ResourceError, UsageError
+from camfuse_jax.fusion import Params
+from camfuse_jax.images import Limits
+from camfuse_jax.report import pictures
+from camfuse_jax.report.templates import csp_hash, environment
+from camfuse_jax.safety.system import as_resource_error
+from camfuse_jax.serve.answer import answer
+from camfuse_jax.serve.guard import Guard
+from camfuse_jax.serve.upload import TooLargeError, TooSlowError, read_wish
+from camfuse_jax.serve.wish import Wish
+
+_STATUS = ((TooLargeError, 413), (TooSlowError, 408), (InputError, 422), (UsageError, 400), (ResourceError, 507))
+_DEMO = resources.files("camfuse_jax") / "demo"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What one who asks may use.
+
+    Attributes:
+        limits: Of each image.
+        max_bytes: Of a request, both images together; they are held in memory.
+        queue: Requests at a time; one is worked on and the others wait. More are told to come again.
+        seconds: In which a request must have arrived.
+    """
+
+    limits: Limits = dataclasses.field(default_factory=lambda: Limits(25_000_000, 100_000_000))
+    max_bytes: int = 100_000_000
+    queue: int = 4
+    seconds: float = 120.0
+
+
+def make_app(
+    params: Params,
+    *,
+    weights: str = "tno",
+    bounds: Bounds | None = None,
+    names: tuple[str, ...] = (),
+    remote: bool = False,
+) -> ASGIApp:
+    """The application, to be run by any ASGI server in one process.
+
+    Nothing of a request is kept once it is answered, and nothing is written to the disk.
+
+    Args:
+        params: Weights from `load_params`.
+        weights: Their name, for the page's command line.
+        bounds: What one who asks may use.
+        names: Host names by which it may be called, besides localhost.
+        remote: It may be called by any address.
+    """
+    bounds = bounds or Bounds()
+    style, script, page = _page(weights, bounds, remote)
+    desk = _Desk(params, bounds)
+    routes = [
+        Route("/", lambda _: HTMLResponse(page), methods=["GET"]),
+        Route("/demo/{kind:str}", _demo, methods=["GET"]),
+        Route("/fuse", desk.fuse, methods=["POST"]),
+    ]
+    policy = (
+        f"default-src 'none'; img-src data: blob:; connect-src 'self'; style-src {csp_hash(style)}; "
+        f"script-src {csp_hash(script)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return Guard(Starlette(routes=routes), names=names, policy=policy, remote=remote)
+
+
+class _Desk:
+    """Takes requests, works on one at a time, and sends away those for whom there is no place."""
+
+    def __init__(self, params: Params, bounds: Bounds):
+        self._params, self._bounds = params, bounds
+        self._inside = 0
+        self._one = anyio.CapacityLimiter(1)
+
+    async def fuse(self, request: Request) -> Response:
+        """POST /fuse."""
+        if self._inside >= self._bounds.queue:  # before anything is read: what waits is held in memory
+            told = "Other images are being fused. Try again in a moment."
+            return JSONResponse({"error": told}, status_code=503, headers={"retry-after": "2"})
+        self._inside += 1
+        try:
+            wish = await read_wish(request, max_bytes=self._bounds.max_bytes, seconds=self._bounds.seconds)
+            work = functools.partial(_work, self._params, wish, self._bounds.limits)
+            return Response(await anyio.to_thread.run_sync(work, limiter=self._one), media_type="application/json")
+        except CamfuseError as error:
+            status = next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
+            return JSONResponse({"error": str(error)}, status_code=status)
+        finally:
+            self._inside -= 1
+
+
+def _work(params: Params, wish: Wish, limits: Limits) -> bytes:
+    with as_resource_error():
+        return json.dumps(answer(params, wish, limits)).encode()  # here, where nobody else waits for it
+
+
+def _demo(request: Request) -> Response:
+    kind = request.path_params["kind"]
+    if kind not in ("ir", "vis"):
+        return JSONResponse({"error": "There is no such image."}, status_code=404)
+    return Response((_DEMO / f"{kind}.png").read_bytes(), media_type="image/png")
+
+
+def _page(weights: str, bounds: Bounds, remote: bool) -> tuple[str, str, str]:
+    """Style, script, and the page that holds both."""
+    templates = environment("serve")
+    colours = {"heat_colours": pictures.heat_gradient(), "share_colours": pictures.share_gradient()}
+    style, script = (templates.get_template(name).render(colours) for name in ("serve.css.j2", "serve.js.j2"))
+    page = templates.get_template("serve.html.j2").render(
+        style=markupsafe.Markup(style),
+        script=markupsafe.Markup(script),
+        weights=weights,
+        remote=remote,
+        max_bytes=bounds.max_bytes,
+        max_megapixels=bounds.limits.max_pixels / 1e6,
+    )
+    return style, script, page
