@@ -64,6 +64,7 @@ class Fuse:
         audio: Videos: copy the visible file's sound.
         max_megapixels: Largest image that is read.
         max_megabytes: Largest file that is read.
+        max_memory: GiB that computing one pair may take, besides the images; larger ones are fused tile by tile.
         shard: Do only part I of N of the pairs, as 1/4 to 4/4; for several processes or machines (docs/scale.md).
         distributed: Take I and N from the cluster that started this process (SLURM, Open MPI, Kubernetes).
         coordinator: Or give the place in a cluster: HOST:PORT at which process 0 listens,
@@ -104,6 +105,7 @@ class Fuse:
     audio: bool = True
     max_megapixels: float = 100.0
     max_megabytes: float = 1000.0
+    max_memory: float = 1.5
     shard: str | None = None
     distributed: bool = False
     coordinator: str | None = None
@@ -195,6 +197,11 @@ class Fuse:
         names = ("weights", "rule", "ir_gain", "vis_gain", "force", "dry_run")
         return {"frame": self._frame(), "limits": limits} | {name: getattr(self, name) for name in names}
 
+    def _memory(self) -> int:
+        if not 0.01 <= self.max_memory <= 4096:
+            raise UsageError(f"--max-memory is {self.max_memory}.", "Give GiB from 0.01 to 4096.")
+        return int(self.max_memory * 2**30)
+
     def _job(self, pairing: "Pairing") -> "FuseJob":
         from camfuse_jax.stages.fuse_plan import FuseJob
 
@@ -205,6 +212,7 @@ class Fuse:
             overlay=self.overlay or self.ir is self.csv is None,
             preview=self.preview,
             suffix={"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}[self.format],
+            max_memory=self._memory(),
             **self._settings(),
         )
 

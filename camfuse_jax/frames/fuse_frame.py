@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from camfuse_jax.config import Backend
 from camfuse_jax.export import fuse
 from camfuse_jax.fusion import Buckets, Params
+from camfuse_jax.images.bands import by_rows
 from camfuse_jax.images.colour import luma_unit, with_luma
 
 
@@ -20,6 +21,7 @@ def fuse_frame(
     valid: Bool[np.ndarray, "h w"] | None = None,
     buckets: Buckets | None = None,
     backend: Backend = "jax",
+    max_memory: int | None = None,
 ) -> Float[np.ndarray, "h w *c"]:
     """Fuses the infrared image with the visible one's luma and puts the visible colours around the result.
 
@@ -33,6 +35,7 @@ def fuse_frame(
         valid: Where the infrared image shows something; elsewhere the result is the visible image.
         buckets: As for `fuse`.
         backend: What computes, as for `export.fuse`.
+        max_memory: As for `fuse`.
 
     Returns:
         float32 in [0, 1], shaped as `vis_unit`, or (h, w) where `gray`.
@@ -42,19 +45,23 @@ def fuse_frame(
         UsageError: The backend cannot be used.
     """
     colour = np.ndim(vis_unit) == 3
-    luma = luma_unit(vis_unit).astype(np.float32) if colour else np.asarray(vis_unit, np.float32)
+    luma = by_rows(_luma, vis_unit) if colour else np.asarray(vis_unit, np.float32)
     if valid is not None:
         ir_unit = np.where(valid, ir_unit, luma)  # no edge of our making at the border of what is known
-    computed = fuse(params, np.asarray(ir_unit, np.float32), luma, backend=backend, buckets=buckets)
-    fused = np.clip(np.asarray(computed), 0, 1)
+    options = {"backend": backend, "buckets": buckets, "max_memory": max_memory}
+    fused = np.clip(np.asarray(fuse(params, np.asarray(ir_unit, np.float32), luma, **options)), 0, 1)
     if valid is not None:
         fused = np.where(valid, fused, luma)
     if gray or not colour:
         return fused
-    return with_luma(vis_unit, fused).astype(np.float32)
+    return by_rows(lambda rgb, new: with_luma(rgb, new).astype(np.float32), vis_unit, fused)
 
 
 def to_levels(unit: Float[np.ndarray, "*shape"], bits: int) -> Any:
     """Rounds [0, 1] to 8-bit or 16-bit levels."""
     top, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
-    return np.rint(np.clip(unit.astype(np.float64), 0, 1) * top).astype(dtype)
+    return by_rows(lambda band: np.rint(np.clip(band.astype(np.float64), 0, 1) * top).astype(dtype), unit)
+
+
+def _luma(rgb_unit: np.ndarray) -> np.ndarray:
+    return luma_unit(rgb_unit).astype(np.float32)

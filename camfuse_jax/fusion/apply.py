@@ -1,21 +1,29 @@
 """The pure fusion function: two images and weights in, one image out (Eqs. 3-6, and the rules beside Eq. 5)."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Num
 
 from camfuse_jax.errors import InputError
 from camfuse_jax.fusion.buckets import Buckets
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.placing import cut, height_width, run_by_size
+from camfuse_jax.fusion.placing import SEEN, cut, height_width, run_by_size
 from camfuse_jax.fusion.program import Explanation, explain_unit, fuse_unit, to_type, to_unit
+from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, fuse_tiled, memory_needed
 from camfuse_jax.nets.borders import Size
 
 
 def fuse(
-    params: Params, ir: Num[Any, "*image"], vis: Num[Any, "*image"], *, buckets: Buckets | None = None
+    params: Params,
+    ir: Num[Any, "*image"],
+    vis: Num[Any, "*image"],
+    *,
+    buckets: Buckets | None = None,
+    max_memory: int | None = None,
 ) -> Num[Array, "*image"]:
     """Fuses an infrared and a visible image, or batches of them.
 
@@ -28,20 +36,27 @@ def fuse(
             float in [0, 1].
         vis: Visible luminance, same shape.
         buckets: Which programs there are, `fusion.plan` of sizes that are known beforehand; changes nothing but time.
+        max_memory: Bytes that computing a single image may take, besides the images; larger images are fused tile by
+            tile, which changes the result by rounding only. 1.5 GiB where not given.
 
     Returns:
         The fused image: same shape, and same type if both types agree, else float32 in [0, 1].
 
     Raises:
         InputError: If shapes differ or do not fit, or a type is none of the above.
+        ResourceError: Neither the image nor a tile fits into `max_memory`.
     """
     _check_pair(ir, vis)
     if _is_traced(params, ir, vis):
         return _fuse(params, jnp.asarray(ir), jnp.asarray(vis), None)
+    shape, memory = jnp.shape(ir), DEFAULT_MEMORY if max_memory is None else max_memory
+    height, width = height_width(shape)
+    if math.prod(shape) == height * width and memory_needed(params.net, height * width) > memory:
+        pair = (np.asarray(image).reshape(height, width) for image in (ir, vis))
+        return jax.device_put(fuse_tiled(params, *pair, buckets=buckets or SEEN, memory=memory).reshape(shape))
     fused = run_by_size(_fuse, params, ir, vis, buckets=buckets)
-    shape = jnp.shape(ir)
     # Not jnp.asarray: that compiles a copy for each shape.
-    return fused if fused.shape == shape else jax.device_put(cut(fused, *height_width(shape)).reshape(shape))
+    return fused if fused.shape == shape else jax.device_put(cut(fused, height, width).reshape(shape))
 
 
 def explain(

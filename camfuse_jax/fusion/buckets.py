@@ -4,18 +4,22 @@ An image in a larger array costs the pixels beyond it; a program costs seconds t
 beforehand and a plan is made for them; a caller who shows one image after the other gets arrays chosen as they come.
 """
 
-import itertools
+import math
 import threading
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Int64
+
 MOST = 8
 """Most programs that a plan has."""
-COMPILING = 1_000_000
-"""Pixels that are fused in about the time in which a program is compiled (docs/speed.md)."""
+COMPILING = 500_000
+"""Pixels that are fused in about half the time in which a program is compiled, which happens once for many runs."""
 _STEP = 64
-_PLANNED = 50  # sizes that a plan starts from
+_TILES = 2  # tiles that new ones are made besides, where the old ones would cost more
+_PLANNED = 250  # sizes that a plan starts from
 # By the number of programs there are: how many times its own pixels an image may cost before it gets a new program.
 _SLACK = (1.0, 1.2, 1.25, 1.3, 1.5, 1.75, 2.25, 4.0)
 
@@ -51,6 +55,7 @@ class Buckets:
         self.programs = list(programs)
         self._planned = bool(self.programs)
         self._chosen: dict[tuple[int, int], Program] = {}
+        self._tiles: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
 
     def choose(self, rows: int, cols: int) -> Program:
@@ -60,6 +65,20 @@ class Buckets:
             if size not in self._chosen:
                 self._chosen[size] = self._find(rows, cols)
             return self._chosen[size]
+
+    def tile(self, options: list[tuple[int, int, int]]) -> tuple[int, int]:
+        """Rows and columns of the tiles for a large image.
+
+        Args:
+            options: What there is to choose from: pixels computed in all, rows and columns; the best first.
+        """
+        with self._lock:
+            known = [option for option in options if option[1:] in self._tiles]
+            slack = 1.1 if len(self._tiles) < _TILES else math.inf
+            if known and known[0][0] <= slack * options[0][0]:
+                return known[0][1:]
+            self._tiles.add(options[0][1:])
+            return options[0][1:]
 
     def _find(self, rows: int, cols: int) -> Program:
         slack = _SLACK[min(len(self.programs), len(_SLACK) - 1)]
@@ -94,39 +113,33 @@ def plan(sizes: Iterable[tuple[int, int]], *, most: int = MOST) -> Buckets:
         sizes: Rows and columns of each image.
         most: Most programs.
     """
-    groups = [(rows, cols, count, True) for (rows, cols), count in sorted(Counter(sizes).items())]
-    step = 4
-    while len(groups) > _PLANNED:
-        groups, step = _coarse(groups, step), 2 * step
+    counted = Counter(sizes)
+    step = 2
+    while len(counted) > _PLANNED:  # a folder of thousands of sizes is planned at once too
+        rounded: Counter[tuple[int, int]] = Counter()
+        for (rows, cols), count in counted.items():
+            rounded[-(-rows // step) * step, -(-cols // step) * step] += count
+        counted, step = rounded, 2 * step
+    groups = np.array([(*size, count) for size, count in sorted(counted.items())], np.int64).reshape(-1, 3)
     while len(groups) > 1:
-        cost, one, other = min((_joining(a, b), a, b) for a, b in itertools.combinations(groups, 2))
+        one, other, cost = _cheapest(groups)
         if len(groups) <= most and cost > COMPILING:
             break
-        groups = [group for group in groups if group not in (one, other)] + [_joined(one, other)]
-    return Buckets(Program(rows, cols, exact) for rows, cols, _, exact in sorted(groups))
+        joined = [*np.maximum(groups[one, :2], groups[other, :2]), groups[one, 2] + groups[other, 2]]
+        groups = np.vstack([np.delete(groups, (one, other), axis=0), joined])
+    alone = {size for size, count in counted.items() if step == 2 and [*size, count] in groups.tolist()}
+    return Buckets(Program(rows, cols, (rows, cols) in alone) for rows, cols, _ in sorted(groups.tolist()))
 
 
-Group = tuple[int, int, int, bool]
-
-
-def _coarse(groups: list[Group], step: int) -> list[Group]:
-    """Sizes rounded up to multiples of a step, so that a folder of thousands of sizes is planned at once."""
-    found: dict[tuple[int, int], Group] = {}
-    for group in groups:
-        rows, cols = (-(-length // step) * step for length in group[:2])
-        cell = (rows, cols, group[2], group[3] and (rows, cols) == group[:2])
-        found[rows, cols] = _joined(found[rows, cols], cell) if (rows, cols) in found else cell
-    return list(found.values())
-
-
-def _joined(one: Group, other: Group) -> Group:
-    return max(one[0], other[0]), max(one[1], other[1]), one[2] + other[2], False
-
-
-def _joining(one: Group, other: Group) -> int:
-    """Pixels that two groups cost more when one program serves both."""
-    rows, cols, count, _ = _joined(one, other)
-    return rows * cols * count - sum(r * c * n for r, c, n, _ in (one, other))
+def _cheapest(groups: Int64[np.ndarray, "n 3"]) -> tuple[int, int, float]:
+    """The two groups that cost least when one program serves both, and how many pixels more that is."""
+    rows, cols, count = groups.T
+    together = np.maximum.outer(rows, rows) * np.maximum.outer(cols, cols) * np.add.outer(count, count)
+    own = rows * cols * count
+    cost = (together - np.add.outer(own, own)).astype(np.float64)
+    np.fill_diagonal(cost, np.inf)
+    one, other = np.unravel_index(int(cost.argmin()), cost.shape)
+    return int(one), int(other), float(cost[one, other])
 
 
 def _rounded(length: int) -> int:

@@ -12,7 +12,8 @@ from camfuse_jax.fusion.buckets import Buckets, Program
 from camfuse_jax.nets.borders import Size
 from camfuse_jax.runtime import compiler_options
 
-_SEEN = Buckets()  # of callers who make no plan
+SEEN = Buckets()
+"""Programs of callers who make no plan."""
 
 
 def run_by_size(function: Callable[..., Any], params: Any, *images: Any, buckets: Buckets | None = None) -> Any:
@@ -59,7 +60,7 @@ def _compiled(function: Callable[..., Any]) -> Any:
 def _program(shape: tuple[int, ...], buckets: Buckets | None) -> tuple[Program, Size]:
     height, width = height_width(shape)
     many = len(shape) == 4 and shape[0] > 1  # of one size: a program for them pays
-    program = Program(height, width, True) if many else (buckets or _SEEN).choose(height, width)
+    program = Program(height, width, True) if many else (buckets or SEEN).choose(height, width)
     return program, (np.int32(height), np.int32(width))
 
 

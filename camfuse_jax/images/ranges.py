@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from camfuse_jax.errors import UsageError
+from camfuse_jax.images.bands import by_rows
 from camfuse_jax.images.picture import Picture
 
 _FORMS = "full, minmax, percentile, percentile:LO,HI, fixed:LO,HI or auto"
@@ -93,8 +94,11 @@ def to_unit(samples: Num[np.ndarray, "*shape"], low: float, high: float) -> Floa
     """
     if not low < high:
         return np.zeros(samples.shape, np.float32)
-    scaled = (samples.astype(np.float64) - low) / (high - low)
-    return np.clip(scaled, 0, 1).astype(np.float32)
+
+    def scaled(band: np.ndarray) -> np.ndarray:
+        return np.clip((band.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
+
+    return by_rows(scaled, samples) if samples.ndim > 1 else scaled(samples)
 
 
 def unit_samples(picture: Picture, policy: RangePolicy) -> tuple[Float[np.ndarray, "h w *c"], str]:

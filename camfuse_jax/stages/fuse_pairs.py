@@ -1,10 +1,12 @@
 """Stage `fuse`: image files in, fused images, heat maps and masks out."""
 
 import contextlib
+import functools
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -20,8 +22,10 @@ from camfuse_jax.images.write import file_format, replace_file, to_depth
 from camfuse_jax.report.heatmaps import overlay
 from camfuse_jax.report.previews import balance_grid
 from camfuse_jax.stages.fuse_plan import FuseJob, Result, plan
+from camfuse_jax.stages.overlap import overlapped
 
 DEMO = "demo"
+_LARGE = 8_000_000  # pixels from which on one pair at a time is in memory
 BALANCES = ((4.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0))
 """Infrared and visible gains of the preview grid."""
 # `data.synthetic.synthetic_pair(6)`, kept as files because drawing it takes seconds.
@@ -46,13 +50,19 @@ def fuse_pairs(job: FuseJob) -> list[Result]:
     if job.backend != "jax":
         network(params, job.backend)  # what is missing is said once, before any pair is read
     todo = [result for result in results if result.status == "planned"]
-    buckets = _buckets(job, results)
-    for result in tqdm(todo, desc="fuse", unit="pair", disable=None if len(todo) > 1 else True):
-        try:
-            _fuse_one(job, params, result, buckets)
-            result.status = "fused"
-        except (InputError, UsageError) as error:
-            result.status, result.error = "failed", error
+    sizes = _sizes(job, results) if len(results) > 1 else []
+    buckets = _plan(job, params, sizes) if sizes else None
+    done = overlapped(
+        todo,
+        load=lambda result: _load(job, result),
+        compute=lambda result, ready: _compute(job, params, result, ready, buckets),
+        save=lambda result, computed: _save(result, computed),
+        expected=(InputError, UsageError),
+        ahead=2 if max((rows * cols for rows, cols in sizes), default=0) <= _LARGE else 0,
+    )
+    with contextlib.closing(done):
+        for result, error in tqdm(done, desc="fuse", total=len(todo), unit="pair", disable=_quiet(todo)):
+            result.status, result.error = ("failed", error) if error else ("fused", None)
     return results
 
 
@@ -82,56 +92,102 @@ def _some(names: list[str]) -> str:
     return shown if len(names) <= 3 else f"{len(names)} pairs: {shown}, ..."
 
 
-def _buckets(job: FuseJob, results: list[Result]) -> fusion.Buckets | None:
-    """Programs for all pairs of the job, done ones too: then what is missing needs no others than the whole did."""
-    if len(results) == 1:
-        return None
+def _quiet(todo: list[Result]) -> bool | None:
+    return None if len(todo) > 1 else True
+
+
+def _plan(job: FuseJob, params: fusion.Params, sizes: list[tuple[int, int]]) -> fusion.Buckets:
+    """Programs for the pairs that are fused whole; those for tiles count too."""
+    memory = fusion.DEFAULT_MEMORY if job.max_memory is None else job.max_memory
+    whole = [size for size in sizes if fusion.memory_needed(params.net, size[0] * size[1]) <= memory]
+    return fusion.plan(whole, most=fusion.MOST if len(whole) == len(sizes) else fusion.MOST // 2)
+
+
+def _sizes(job: FuseJob, results: list[Result]) -> list[tuple[int, int]]:
+    """Sizes of all pairs of the job, done ones too: then what is missing needs no programs that the whole did not."""
     sizes = []
     for result in results:
         with contextlib.suppress(InputError):  # told when the pair is read
             sizes.append(picture_size(result.pair.ir if job.frame.fit == "ir" else result.pair.vis, job.limits))
-    return fusion.plan(sizes)
+    return sizes
 
 
-def _fuse_one(job: FuseJob, params: fusion.Params, result: Result, buckets: fusion.Buckets | None) -> None:
-    pair, outputs = result.pair, result.outputs
+class _Computed(NamedTuple):
+    """What is left to do for a pair once it is computed: pictures by kind, the fused one last."""
+
+    fused: np.ndarray
+    ready: Prepared
+    bits: int
+    drawings: dict[str, Callable[[], np.ndarray]]
+
+
+def _load(job: FuseJob, result: Result) -> Prepared:
+    pair = result.pair
     ready = prepare(read_picture(pair.ir, job.limits), read_picture(pair.vis, job.limits), job.frame)
     result.notes, result.details = ready.notes, ready.details
-    target = outputs["fused"]
-    settings = {"gray": job.frame.gray, "valid": ready.valid, "buckets": buckets, "backend": job.backend}
-    fused = fuse_frame(params, ready.ir_unit, ready.vis_unit, **settings)
-    bits, alpha = ready.bits, ready.alpha
-    if file_format(target) == "JPEG" and (bits == 16 or alpha is not None):
+    return ready
+
+
+def _compute(
+    job: FuseJob, params: fusion.Params, result: Result, ready: Prepared, buckets: fusion.Buckets | None
+) -> _Computed:
+    settings = {
+        "gray": job.frame.gray,
+        "valid": ready.valid,
+        "buckets": buckets,
+        "max_memory": job.max_memory,
+        "backend": job.backend,
+    }
+    with ThreadPoolExecutor(1) as beside:  # the two programs compile at the same time
+        heat = None
+        if "ir heat map" in result.outputs:
+            heat = beside.submit(_heat_maps, params, ready, buckets)
+        fused = fuse_frame(params, ready.ir_unit, ready.vis_unit, **settings)
+    bits = ready.bits
+    if file_format(result.outputs["fused"]) == "JPEG" and (bits == 16 or ready.alpha is not None):
         result.notes += ("result: JPEG holds 8 bits and no alpha; the rest is left out",)
-        bits, alpha = 8, None
-    if "valid area" in outputs:
+        bits, ready = 8, ready._replace(alpha=None)
+    drawings: dict[str, Callable[[], np.ndarray]] = {} if heat is None else heat.result()
+    if "valid area" in result.outputs:
         valid = np.ones(fused.shape[:2], bool) if ready.valid is None else ready.valid
-        write_picture(outputs["valid area"], np.where(valid, 255, 0).astype(np.uint8), stamp=result.stamp)
-    if "ir heat map" in outputs:
-        _write_heat_maps(params, ready, result, buckets)
-    if "preview" in outputs:
-        write_picture(outputs["preview"], _preview(params, ready, settings), stamp=result.stamp)
-    levels = to_levels(fused, bits)
-    alpha = None if alpha is None else to_depth(alpha, levels.dtype)
-    write_picture(target, levels, alpha=alpha, icc=ready.icc, stamp=result.stamp)
+        drawings["valid area"] = lambda: np.where(valid, 255, 0).astype(np.uint8)
+    if "preview" in result.outputs:
+        drawings["preview"] = _preview(params, ready, settings)
+    return _Computed(fused, ready, bits, drawings)
+
+
+def _save(result: Result, computed: _Computed) -> None:
+    """Writes the files of a pair, the fused image last: where it is, all are."""
+    for kind, draw in computed.drawings.items():
+        write_picture(result.outputs[kind], draw(), stamp=result.stamp)
+    ready, levels = computed.ready, to_levels(computed.fused, computed.bits)
+    alpha = None if ready.alpha is None else to_depth(ready.alpha, levels.dtype)
+    write_picture(result.outputs["fused"], levels, alpha=alpha, icc=ready.icc, stamp=result.stamp)
 
 
 def _luma(ready: Prepared) -> np.ndarray:
     return luma_unit(ready.vis_unit).astype(np.float32) if ready.vis_unit.ndim == 3 else ready.vis_unit
 
 
-def _write_heat_maps(params: fusion.Params, ready: Prepared, result: Result, buckets: fusion.Buckets | None) -> None:
+def _heat_maps(
+    params: fusion.Params, ready: Prepared, buckets: fusion.Buckets | None
+) -> dict[str, Callable[[], np.ndarray]]:
     luma = _luma(ready)
     seen = fusion.explain(params, ready.ir_unit, luma, buckets=buckets)
-    for kind, image, maps in (("ir", ready.ir_unit, seen.ir_cam), ("vis", luma, seen.vis_cam)):
-        picture = overlay(to_levels(image, 8), np.asarray(maps)[0])
-        write_picture(result.outputs[f"{kind} heat map"], picture, stamp=result.stamp)
+    return {
+        f"{kind} heat map": functools.partial(_overlaid, image, np.asarray(maps)[0])
+        for kind, image, maps in (("ir", ready.ir_unit, seen.ir_cam), ("vis", luma, seen.vis_cam))
+    }
 
 
-def _preview(params: fusion.Params, ready: Prepared, settings: dict[str, Any]) -> np.ndarray:
+def _overlaid(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    return overlay(to_levels(image, 8), heat)
+
+
+def _preview(params: fusion.Params, ready: Prepared, settings: dict[str, Any]) -> Callable[[], np.ndarray]:
     tiles = [("ir", ready.ir_unit), ("vis", ready.vis_unit)]
     for ir_gain, vis_gain in BALANCES:
         leaning = fusion.balanced(params, ir_gain=ir_gain, vis_gain=vis_gain)
         fused = fuse_frame(leaning, ready.ir_unit, ready.vis_unit, **settings)
         tiles.append((f"--ir-gain {ir_gain:g} --vis-gain {vis_gain:g}", fused))
-    return balance_grid([(label, to_levels(tile, 8)) for label, tile in tiles])
+    return lambda: balance_grid([(label, to_levels(tile, 8)) for label, tile in tiles])

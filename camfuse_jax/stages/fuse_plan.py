@@ -32,6 +32,7 @@ class FuseJob(FuseSettings):
         overlay: Also write both heat maps over their images.
         preview: Also write a labelled grid of several balances.
         suffix: Ending of the results in a folder.
+        max_memory: Bytes that computing a pair may take, see `fusion.fuse`; None for its own choice.
         shard: Do only this part of the pairs; None for all.
     """
 
@@ -41,6 +42,7 @@ class FuseJob(FuseSettings):
     overlay: bool = False
     preview: bool = False
     suffix: str = ".png"
+    max_memory: int | None = None
     shard: Shard | None = None
 
     @property

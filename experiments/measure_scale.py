@@ -1,0 +1,148 @@
+"""Times a folder of pairs against its pure computing, counts its programs, and measures memory of large images.
+
+`python experiments/measure_scale.py folder IR VIS`, or `large 4096x4096`, or `sizes VIS`: see docs/speed.md.
+"""
+
+import dataclasses
+import pathlib
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from camfuse_jax import runtime
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """Fusing files against fusing the same pairs from memory: the ratio of both times, interleaved.
+
+    Attributes:
+        ir: Folder of infrared images.
+        vis: Folder of visible images.
+        count: Pairs to take; 0 means all.
+        rounds: Times of each.
+        weights: As for `load_params`.
+    """
+
+    ir: Annotated[pathlib.Path, tyro.conf.Positional]
+    vis: Annotated[pathlib.Path, tyro.conf.Positional]
+    count: int = 200
+    rounds: int = 3
+    weights: str = "roadscene"
+
+    def run(self) -> None:
+        """Prints seconds per pair of each and their ratio."""
+        from camfuse_jax import fusion
+        from camfuse_jax.data.pairing import find_pairing
+        from camfuse_jax.frames import FrameSettings, fuse_frame, prepare
+        from camfuse_jax.images import read_picture
+        from camfuse_jax.stages.fuse_pairs import fuse_pairs
+        from camfuse_jax.stages.fuse_plan import FuseJob
+
+        pairs = find_pairing(self.ir, self.vis).pairs[: self.count or None]
+        params = fusion.load_params(self.weights)
+        ready = [prepare(read_picture(p.ir), read_picture(p.vis), FrameSettings()) for p in pairs]
+        buckets = fusion.plan(one.vis_unit.shape[:2] for one in ready)
+
+        def pure() -> None:
+            for one in ready:
+                fuse_frame(params, one.ir_unit, one.vis_unit, buckets=buckets)
+
+        def files() -> None:
+            with tempfile.TemporaryDirectory() as out:
+                job = FuseJob(pairs=pairs, out=pathlib.Path(out), weights=self.weights)
+                assert all(result.status == "fused" for result in fuse_pairs(job))
+
+        compiling = _seconds(pure)
+        times = {"pure": [], "files": []}
+        for _ in range(self.rounds):
+            times["pure"].append(_seconds(pure))
+            times["files"].append(_seconds(files))
+        spent = {name: statistics.median(found) / len(pairs) for name, found in times.items()}
+        print(f"{len(pairs)} pairs, {len(buckets.programs)} programs; first pass {compiling:.1f} s")
+        print(" ".join(f"{name}: {1000 * seconds:.1f} ms per pair" for name, seconds in spent.items()))
+        ratios = [one / other for one, other in zip(times["files"], times["pure"], strict=True)]
+        print(f"files / pure: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What fusing images of many sizes by a few programs costs: programs, and pixels computed for each image pixel.
+
+    Attributes:
+        vis: Folder of images.
+    """
+
+    vis: Annotated[pathlib.Path, tyro.conf.Positional]
+
+    def run(self) -> None:
+        """Prints both for a plan and for images as they come."""
+        from camfuse_jax import fusion
+        from camfuse_jax.images import picture_size
+
+        sizes = [picture_size(path) for path in sorted(self.vis.iterdir()) if path.suffix.lower() in (".jpg", ".png")]
+        print(f"{len(sizes)} images of {len(set(sizes))} sizes")
+        for name, buckets in (("planned", fusion.plan(sizes)), ("as they come", fusion.Buckets())):
+            programs = [buckets.choose(*size) for size in sizes]
+            ratio = sum(p.rows * p.cols for p in programs) / sum(rows * cols for rows, cols in sizes)
+            print(f"{name}: {len(set(programs))} programs, {ratio:.3f} pixels per pixel")
+
+
+@dataclasses.dataclass(frozen=True)
+class Large:
+    """Peak resident memory of a process that fuses one large gray pair, and what tiles change.
+
+    Attributes:
+        size: WIDTHxHEIGHT.
+        max_memory: GiB that computing may take.
+        compare: Also fuse it whole and print the largest difference (needs the memory).
+        weights: As for `load_params`.
+    """
+
+    size: Annotated[str, tyro.conf.Positional]
+    max_memory: float = 1.5
+    compare: bool = False
+    weights: str = "tno"
+
+    def run(self) -> None:
+        """Prints seconds and the peak."""
+        from camfuse_jax import fuse, load_params
+
+        width, height = (int(length) for length in self.size.split("x"))
+        rng = np.random.default_rng(0)
+        pair = []
+        for _ in range(2):
+            low = rng.integers(0, 200, (height // 64 + 1, width // 64 + 1), np.uint8)
+            image = low.repeat(64, axis=0).repeat(64, axis=1)[:height, :width]
+            pair.append(image + rng.integers(0, 56, image.shape, np.uint8))
+        begun = time.perf_counter()
+        fused = np.asarray(fuse(load_params(self.weights), *pair, max_memory=int(self.max_memory * 2**30)))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{self.size}: {time.perf_counter() - begun:.1f} s, peak {peak:.2f} GiB")
+        if self.compare:
+            whole = np.asarray(fuse(load_params(self.weights), *pair, max_memory=2**45))
+            apart = np.abs(fused.astype(int) - whole.astype(int))
+            print(f"tiles against whole: at most {apart.max()} levels, {np.mean(apart > 0):.2e} of the pixels")
+
+
+def _seconds(call) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+Command = (
+    Annotated[Folder, tyro.conf.subcommand("folder")]
+    | Annotated[Sizes, tyro.conf.subcommand("sizes")]
+    | Annotated[Large, tyro.conf.subcommand("large")]
+)
+
+if __name__ == "__main__":
+    runtime.configure()
+    tyro.cli(Command, prog=sys.argv[0]).run()
