@@ -58,9 +58,9 @@ def test_other_sizes_and_a_shift_are_told(camfuse, tmp_path, weights):
     common = ("fuse", "ir", "vis", "--weights", weights, "--json")
     refused(camfuse(*common, "-o", "e", cwd=tmp_path), 1, "80 x 60", "160 x 120", "--fit")
     for fit, size in (("ir", (60, 80)), ("vis", (120, 160))):
-        done = camfuse(*common, "-o", fit, "--fit", fit, cwd=tmp_path)
+        done = camfuse(*common, "-o", f"to_{fit}", "--fit", fit, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert read_picture(tmp_path / fit / "large.png").size == size
+        assert read_picture(tmp_path / f"to_{fit}" / "large.png").size == size
         notes = {entry["name"]: " | ".join(entry["notes"]) for entry in json.loads(done.stdout)["pairs"]}
         assert f"sizes differ: resampled to that of {fit}" in notes["large"]
         assert "looks misregistered" in notes["far"]
