@@ -38,7 +38,7 @@ class AudioCopy:
             begin: Time of the first fused frame, in seconds from the file's first video frame.
         """
         av = load_av()
-        self._source = av.open(str(self._path))
+        self._source = av.open(str(self._path), metadata_errors="replace")
         stream = self._source.streams.audio[0]
         self._container = container
         self._stream = container.add_stream_from_template(stream)

@@ -123,13 +123,13 @@ class FileReader:
                     last = Frame(own, samples_of(decoded))
                     self._last_duration = float((decoded.duration or 0) * (decoded.time_base or 0))
                     yield last
-            except self._av.FFmpegError as error:
+            except (self._av.FFmpegError, OverflowError) as error:  # a time beyond what a file can hold
                 where = f" at {start:.2f} s" if last is None else f" after {last.time:.2f} s"
                 raise self._damaged(where, error) from error
 
     def _opened(self) -> Any:
         try:
-            return self._av.open(str(self._path))
+            return self._av.open(str(self._path), metadata_errors="replace")  # titles need not be text
         except (self._av.FFmpegError, OSError) as error:
             why = getattr(error, "strerror", None) or error
             raise InputError(f"{self._path} is not a video that can be read: {why}.", "Check the file.") from error
@@ -137,7 +137,10 @@ class FileReader:
     def _stream(self, container: Any) -> Any:
         if not container.streams.video:
             raise InputError(f"{self._path} holds no video.", "Check the file.")
-        return container.streams.video[0]
+        stream = container.streams.video[0]
+        if stream.codec_context is None or stream.time_base is None:
+            raise InputError(f"{self._path} holds a video of an unknown kind.", "Check the file.")
+        return stream
 
     def _damaged(self, where: str, error: Exception) -> InputError:
         return InputError(f"{self._path} is damaged{where}: {getattr(error, 'strerror', error)}.", _REPAIR)

@@ -162,7 +162,11 @@ class StreamFrames:
         """
         try:
             with self._av.open(
-                self._url, format=self._kind, options=self._options, timeout=(OPEN_SECONDS, SILENCE_SECONDS)
+                self._url,
+                format=self._kind,
+                options=self._options,
+                metadata_errors="replace",
+                timeout=(OPEN_SECONDS, SILENCE_SECONDS),
             ) as container:
                 yield from self._decoded(container)
         except (self._av.FFmpegError, OSError) as error:

@@ -1,0 +1,38 @@
+"""Videos whose names and kinds are not what FFmpeg expects: found by `python -m camfuse_jax.stress --what fuzz`."""
+
+import numpy as np
+import pytest
+
+from camfuse_jax.errors import InputError
+
+av = pytest.importorskip("av")
+
+from camfuse_jax.stress.moving import FRAMES, video_files  # noqa: E402  (needs PyAV)
+from camfuse_jax.video.files import FileReader  # noqa: E402
+
+
+def test_a_title_that_is_no_text(tmp_path):
+    path = tmp_path / "title.mkv"
+    with av.open(str(path), "w") as file:
+        file.metadata["title"] = "t" * 40
+        stream = file.add_stream("ffv1", rate=10)
+        stream.pix_fmt, stream.height, stream.width = "gray", 16, 16
+        for _ in range(3):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16), np.uint8), format="gray")))
+        file.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"t" * 40 in content
+    path.write_bytes(content.replace(b"t" * 40, b"\xff" * 40))
+    assert len(list(FileReader(path, max_pixels=1000).frames())) == 3
+
+
+def test_a_kind_that_nobody_knows(tmp_path):
+    path = tmp_path / "kind.avi"
+    content = video_files((32, 48))[3]
+    assert b"MJPG" in content
+    path.write_bytes(content)
+    assert len(list(FileReader(path, max_pixels=10_000).frames())) == FRAMES
+    path.write_bytes(content.replace(b"MJPG", b"ZZZZ"))
+    with pytest.raises(InputError, match="unknown kind") as caught:
+        FileReader(path, max_pixels=10_000)
+    assert str(path) in str(caught.value)
