@@ -93,6 +93,7 @@ def test_files_that_are_no_images(place, capsys):
     assert _fuse("v.png", "v.png", "--ir-range", "best") == 2
     assert _fuse("v.png", "v.png", "--ir-gain", "-1") == 2
     assert _fuse("v.png", "v.png", "--max-megapixels", "0.0001") == 3
+    assert _fuse("v.png", "v.png", "--max-memory", "0") == 2
     assert main(["fuse", "v.png", "v.png", "--weights", "none"]) == 4
     assert not (place / "fused").exists()
     assert read_picture(place / "v.png").size == GRAY.shape
