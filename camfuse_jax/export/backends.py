@@ -96,7 +96,7 @@ def _openvino(content: bytes) -> Network:
             "Backend openvino needs the package openvino.", "Run `pip install 'camfuse-jax[openvino]'`."
         ) from error
     core = openvino.Core()
-    # Not its own choice of precision: bfloat16, where the machine has it, is off by several gray levels.
+    # Not its own choice of precision, which is bfloat16 where the processor has it, and another image.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     model = core.compile_model(core.read_model(content, b""), "CPU", settings)
     return lambda ir, vis: model([ir, vis])[0]
