@@ -15,8 +15,8 @@ from typing import Any
 from camfuse_jax.fusion import load_params, save_params
 
 LIMITS = (
-    "Registered pairs only. The classifier knows the cameras of its training list: on others it may be wrong, and with it "
-    "the heat maps. Noise of one image counts as detail where the other is flat. See docs/method.md, section 6."
+    "Registered pairs only. The classifier knows the cameras of its training list: on others it may be wrong, and "
+    "with it the heat maps. Noise of one image counts as detail where the other is flat. See docs/method.md, section 6."
 )
 WEIGHTS = pathlib.Path(__file__).parent.parent / "camfuse_jax" / "weights"
 
