@@ -16,7 +16,7 @@ from camfuse_jax.errors import UsageError
 from camfuse_jax.export.check import onnx_session
 from camfuse_jax.export.onnx_network import to_onnx
 from camfuse_jax.fusion import Params
-from camfuse_jax.fusion.apply import _check_pair as check_pair
+from camfuse_jax.fusion.apply import check_pair
 
 Network = Callable[[Float[np.ndarray, "n 1 h w"], Float[np.ndarray, "n 1 h w"]], Float[np.ndarray, "n 1 h w"]]
 

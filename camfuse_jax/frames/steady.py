@@ -9,6 +9,7 @@ _BLOCK = 16  # pixels; means over a block are almost free of noise
 _UNCHANGED = 0.01  # of the scale, by which a block's mean may move in either source
 _LEAST = 0.1  # share of blocks that have to be unchanged
 _SECONDS = 5.0
+_SURE = 3.0  # standard errors of a median beyond which it is a jump
 
 
 class SteadyLight:
@@ -45,10 +46,17 @@ class SteadyLight:
         if self._last is not None:
             moves = [new - old for new, old in zip(now, self._last, strict=True)]
             same = (np.abs(moves[0]) < _UNCHANGED) & (np.abs(moves[1]) < _UNCHANGED)
-            jump = float(np.median(moves[2][same])) if same.mean() >= _LEAST else 0.0
+            jump = _common(moves[2][same]) if same.mean() >= _LEAST else 0.0
             self._shift = self._keep * self._shift - jump
         self._last = now
         return np.clip(fused + np.float32(self._shift), 0, 1)
+
+
+def _common(moves: Float[np.ndarray, " n"]) -> float:
+    """The median of some moves, 0 where it is no more than their scatter lets expect: noise would add up otherwise."""
+    middle = float(np.median(moves))
+    scatter = 1.4826 * float(np.median(np.abs(moves - middle)))
+    return middle if abs(middle) > _SURE * 1.2533 * scatter / math.sqrt(len(moves)) else 0.0
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:

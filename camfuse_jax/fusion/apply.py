@@ -46,7 +46,7 @@ def fuse(
         InputError: If shapes differ or do not fit, or a type is none of the above.
         ResourceError: Neither the image nor a tile fits into `max_memory`.
     """
-    _check_pair(ir, vis)
+    check_pair(ir, vis)
     if _is_traced(params, ir, vis):
         return _fuse(params, jnp.asarray(ir), jnp.asarray(vis), None)
     shape, memory = jnp.shape(ir), DEFAULT_MEMORY if max_memory is None else max_memory
@@ -73,7 +73,7 @@ def explain(
     Raises:
         InputError: As in `fuse`.
     """
-    _check_pair(ir, vis)
+    check_pair(ir, vis)
     if _is_traced(params, ir, vis):
         return _explain(params, jnp.asarray(ir), jnp.asarray(vis), None)
     seen, size = run_by_size(_explain, params, ir, vis, buckets=buckets), height_width(jnp.shape(ir))
@@ -98,7 +98,12 @@ def _is_traced(*arguments: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves(arguments)))
 
 
-def _check_pair(ir: Any, vis: Any) -> None:
+def check_pair(ir: Any, vis: Any) -> None:
+    """Refuses what is no pair of images.
+
+    Raises:
+        InputError: As in `fuse`.
+    """
     for name, image in (("ir", ir), ("vis", vis)):
         dtype, shape = jnp.result_type(image), jnp.shape(image)
         if not (jnp.issubdtype(dtype, jnp.floating) or dtype in (jnp.uint8, jnp.uint16)):

@@ -84,7 +84,7 @@ def equalise(
     """
     _, named = make_classifier(net).apply({"params": classifier}, features)
     found = jnp.mean(named["pooled"], axis=0)
-    scale = size / jnp.maximum(found, _SMALLEST * jnp.max(found))
+    scale = size / jnp.maximum(found, _SMALLEST * jnp.max(found)).reshape(1, 1, 1, -1)
     first = classifier["depthwise1"]
     return {**classifier, "depthwise1": {**first, "kernel": first["kernel"] * scale}}
 

@@ -64,6 +64,8 @@ def fuse_video(job: VideoJob) -> VideoResult:
     """
     check_numbers(job)
     params = job.params()
+    # Class evidence is weighed anew in each frame, and noise in its small channels would make the choice flicker.
+    params = params.replace(fusion=dataclasses.replace(params.fusion, evidence=0.0))
     if params.fusion.rule == "adaptive":
         raise UsageError("Rule adaptive has other weights for each frame: the video would flicker.", "Take another.")
     ir = open_reader(job.ir, rate=job.ir_fps or job.fps, limits=job.limits)

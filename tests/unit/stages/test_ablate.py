@@ -72,26 +72,28 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
     trained = []
 
     def train(config, places, autoencoder, *, folder, identity):
-        trained.append((config.cls.distance_weight, config.cls.learning_rate, config.net.branches, config.seed))
+        cls = config.cls
+        trained.append((cls.distance_weight, cls.learning_rate, config.net.branches, config.seed, cls.start))
         return small_params(config.net, seed=len(trained), fusion=config.fusion)
 
     monkeypatch.setattr(ablate_heads, "train_head", train)
     ours, places = small_params(), Places(tmp_path, str(_dataset(tmp_path / "toy")))
     config = Config(cls=ClassifierConfig(distance_weight=0.3))
     rows = list(ablate_heads.retrained(config, places, ours, tmp_path / "heads", seeds=3))
-    assert len(trained) == len(set(trained)) == 15
+    assert len(trained) == len(set(trained)) == 18
     assert {row[0] for row in trained} == {0.0, 0.3, 3.0}
     assert {row[1] for row in trained} == {1e-3, 1e-6}
-    assert [params.net.branches for params in rows[-1].params] == [1] * 3
+    assert [params.net.branches for params in rows[-2].params] == [1] * 3
+    assert {row[4] for row in trained[-3:]} == {"he"}
     again = list(ablate_heads.retrained(config, places, ours, tmp_path / "heads", seeds=3))
-    assert len(trained) == 15
+    assert len(trained) == 18
     for before, after in zip(rows, again, strict=True):
         for one, other in zip(before.params, after.params, strict=True):
             np.testing.assert_array_equal(one.class_weights, other.class_weights)
             assert other.fusion == ours.fusion
     monkeypatch.setattr(ablate_heads, "code_digest", lambda parts: "changed")
     list(ablate_heads.retrained(config, places, ours, tmp_path / "heads", seeds=1))
-    assert len(trained) == 20
+    assert len(trained) == 24
     assert list(ablate_heads.retrained(config, places, ours, tmp_path / "heads", seeds=0)) == []
 
 
@@ -109,7 +111,7 @@ def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypat
     assert "retrained without L_df (2 seeds)" in text
     assert "nan" not in text
     count = len(counted)
-    assert count == 13 + 9 + 10  # rows of one, of three draws, of two heads each
+    assert count == 17 + 12 + 12  # rows of one, of three draws, of two heads each
     monkeypatch.setattr(ablate_heads, "train_head", None)
     ablate(dataclasses.replace(Config(), cls=recipe), places, **settings)
     assert len(counted) == count
