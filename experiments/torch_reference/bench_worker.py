@@ -72,9 +72,11 @@ def serve(pipe: Connection, backend: str, case: Case) -> None:
 
 
 def limit_threads(threads: int) -> None:
-    """Ties the process to its first processors, before any library counts them."""
+    """Ties the process to its first processors: those threads too that NumPy has already made for its products."""
     if threads:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        first = sorted(os.sched_getaffinity(0))[:threads]
+        for thread in pathlib.Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(thread.name), first)
 
 
 def memory(field: str) -> int:
