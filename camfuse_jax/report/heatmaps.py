@@ -2,7 +2,6 @@
 
 import pathlib
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -21,6 +20,8 @@ def overlay(
         heat: Map of the same size.
         strength: Share of the colour where the map is 1.
     """
+    import matplotlib  # here: `camfuse fuse` of a pair needs no heat map, and starts sooner
+
     gray = np.repeat(np.asarray(image, np.float64)[..., None], 3, axis=2)
     heat = np.clip(np.asarray(heat, np.float64), 0, 1)
     colour = matplotlib.colormaps[COLOURS](heat)[..., :3] * 255

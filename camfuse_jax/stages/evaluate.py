@@ -72,7 +72,7 @@ def judge(params: Params, pairs: PairSource) -> str:
 
     A weak auto-encoder caps every fusion score, and an ignorant classifier's weights mean nothing.
     """
-    rows, correct, total = [], 0, 0
+    rows, correct, told_apart = [], 0, 0
     scores: dict[str, list[tuple[float | None, ...]]] = {"ir": [], "vis": []}
     buckets = fusion.plan(image.shape for image in pairs.vis)
     for _, ir, vis in pairs:
@@ -81,13 +81,15 @@ def judge(params: Params, pairs: PairSource) -> str:
             scores[kind].append((_defined(ssim, image, restored), _defined(vif, image, restored)))
         seen = fusion.explain(params, ir, vis, buckets=buckets).probability[0]
         correct += int(seen[Modality.IR].argmax() == Modality.IR) + int(seen[Modality.VIS].argmax() == Modality.VIS)
-        total += 2
+        leaning = seen[:, Modality.IR] - seen[:, Modality.VIS]
+        told_apart += int(leaning[Modality.IR] > leaning[Modality.VIS])
     for kind, values in scores.items():
         columns = [[v for v in column if v is not None] for column in zip(*values, strict=True)]
         told = [f"{np.mean(column):.4f}" if column else "n/a" for column in columns]
         rows.append(f"| {kind} | {' | '.join(told)} |")
     head = "| reconstruction | SSIM | VIF |\n|---|---|---|\n"
-    return head + "\n".join(rows) + f"\n\nclassifier: {correct} of {total} test images right\n"
+    images = f"classifier: {correct} of {2 * len(pairs)} test images right"
+    return head + "\n".join(rows) + f"\n\n{images}; which image of a pair is infrared: {told_apart} of {len(pairs)}\n"
 
 
 def _defined(metric: Callable[..., float], image: np.ndarray, restored: np.ndarray) -> float | None:

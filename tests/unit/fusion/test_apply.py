@@ -9,6 +9,7 @@ from small_nets import NET, parts, small_params
 
 from camfuse_jax import explain, fuse
 from camfuse_jax.errors import InputError
+from camfuse_jax.fusion import apply
 
 SIZE = (13, 10)
 
@@ -79,6 +80,21 @@ def test_a_batch_is_each_of_its_images():
     assert fused.shape == (3, *SIZE, 1)
     for i, pair in enumerate(pairs):
         np.testing.assert_allclose(fused[i, ..., 0], fuse(small_params(), *pair), atol=1e-6)
+
+
+def test_pairs_of_a_batch_of_large_images_take_turns(monkeypatch):
+    sizes = []
+    whole = apply.fuse_unit
+    monkeypatch.setattr(
+        apply, "fuse_unit", lambda params, ir, *rest: sizes.append(ir.shape) or whole(params, ir, *rest)
+    )
+    monkeypatch.setattr(apply, "_LARGE", 200)
+    pairs = [_pair((14, 15), seed=seed) for seed in range(3)]
+    ir, vis = (np.stack(images)[..., None] for images in zip(*pairs, strict=True))
+    fused = fuse(small_params(), ir, vis)
+    assert sizes == [(1, 14, 15, 1)]
+    assert fused.shape == ir.shape
+    np.testing.assert_allclose(fused[2, ..., 0], fuse(small_params(), *pairs[2]), atol=1e-6)
 
 
 def test_jit_and_vmap():
