@@ -20,7 +20,7 @@ def default() -> Config:
         cls=ClassifierConfig(
             epochs=30,
             batch_size=16,
-            steps_per_epoch=50,
+            steps_per_epoch=25,
             crop=128,
             learning_rate=2e-3,
             clip=1.0,

@@ -105,6 +105,14 @@ def test_from_drop_to_download(opened, tmp_path):
     )
 
 
+def test_files_named_alike_lie_in_two_folders_on_the_command_line(opened):
+    tab = opened()
+    drop(tab, "[data-tile=ir]", ("001.png", IR))
+    drop(tab, "[data-tile=vis]", ("001.png", VIS))
+    fused(tab)
+    assert tab.locator("#command").text_content().startswith("camfuse fuse ir/001.png vis/001.png -o fused.png")
+
+
 def test_two_files_at_once_are_told_apart_by_name(opened):
     tab = opened()
     drop(tab, "body", ("001_rgb.png", VIS), ("001_thermal.png", IR))
