@@ -60,8 +60,8 @@ def _stamp(weights: str, rule: str) -> dict[str, str]:
     machine = f"{platform.machine()}, float32 on the CPU"
     passes = (
         "ok: the difference is within the tolerance; ok by float64: it is not, but camfuse_jax is within the tolerance "
-        "of float64, or nearer to it than PyTorch is, or than float64 with weights moved by half a rounding step of "
-        f"float32 is, and the difference is below {table.FARTHEST} tolerances"
+        f"of float64 or nearer to it than PyTorch is, and the difference is below {table.FARTHEST} tolerances; rounded "
+        "weights from float64: how far float64 itself moves when every weight is moved by half a float32 step"
     )
     return {"weights": weights, "fusion rule": rule, "versions": versions, "machine": machine, "passes": passes}
 

@@ -35,7 +35,8 @@ class Row:
         judged: The number held against `allowed`.
         ours_off: Largest difference of camfuse_jax from PyTorch in float64, relative as above.
         theirs_off: The same of PyTorch in float32.
-        nudged: The same of PyTorch in float64 after every weight was moved by at most half a rounding step of float32.
+        nudged: The same of PyTorch in float64 after every weight was moved by at most half a rounding step of float32:
+            how far the quantity moves if only its input is rounded. Told, not judged.
         note: What else there is to say.
     """
 
@@ -54,13 +55,12 @@ class Row:
     def by_exact(self) -> bool:
         """Whether a missed tolerance is rounding alone.
 
-        Float64 decides: camfuse_jax must be as near to it as the tolerance, or nearer than PyTorch in float32, or no
-        farther than rounding the weights moves float64 itself (then it is the exact result of nearly the same weights).
-        A fault on either side puts camfuse_jax far from PyTorch's float64, while all of these stay near it.
+        Float64 decides: camfuse_jax must be as near to it as the tolerance, or nearer than PyTorch in float32. A fault
+        on either side puts camfuse_jax far from PyTorch's float64, while PyTorch's float32 stays near it.
         """
         if self.allowed is None or self.ours_off is None or self.theirs_off is None:
             return False
-        near = self.ours_off <= max(self.allowed, self.theirs_off, self.nudged or 0.0)
+        near = self.ours_off <= max(self.allowed, self.theirs_off)
         return near and self.judged <= FARTHEST * self.allowed
 
     @property
