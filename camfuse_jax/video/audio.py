@@ -8,12 +8,14 @@ from typing import Any
 from camfuse_jax.errors import InputError
 from camfuse_jax.video.library import load_av
 
+UNKNOWN = "unknown"
+"""Name of a codec that FFmpeg does not know: its packets cannot be copied."""
 _FITS_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac"})
 
 
 def fits(codec: str, out: Path) -> bool:
-    """Whether a container can hold a sound codec; Matroska holds all of them."""
-    return out.suffix.lower() == ".mkv" or codec in _FITS_MP4
+    """Whether a container can hold a sound codec; Matroska holds all that are known."""
+    return codec in _FITS_MP4 or (out.suffix.lower() == ".mkv" and codec != UNKNOWN)
 
 
 class AudioCopy:

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from camfuse_jax.errors import InputError
+from camfuse_jax.video.audio import UNKNOWN
 from camfuse_jax.video.decoding import samples_of
 from camfuse_jax.video.frame import Facts, Frame
 from camfuse_jax.video.library import load_av
 
 _REPAIR = "Copy it again from where it was recorded, or cut it with --seconds before that point."
+
+
+def _codec(stream: Any) -> str:
+    return UNKNOWN if stream.codec_context is None else stream.codec_context.name
 
 
 class FileReader:
@@ -46,7 +51,7 @@ class FileReader:
                 rate=float(rate),
                 duration=None if length is None else float(length),
                 size=(height, width),
-                audio=audio[0].codec_context.name if audio else None,
+                audio=_codec(audio[0]) if audio else None,
             )
             self._knows_length = bool(stream.duration)
         if width * height > max_pixels or not width * height:

@@ -7,6 +7,9 @@ from camfuse_jax.errors import InputError
 
 av = pytest.importorskip("av")
 
+from camfuse_jax.fusion import save_params  # noqa: E402
+from camfuse_jax.stages.fuse_video import VideoJob, fuse_video  # noqa: E402
+from camfuse_jax.stress import small  # noqa: E402
 from camfuse_jax.stress.moving import FRAMES, video_files  # noqa: E402  (needs PyAV)
 from camfuse_jax.video.files import FileReader  # noqa: E402
 
@@ -36,3 +39,21 @@ def test_a_kind_that_nobody_knows(tmp_path):
     with pytest.raises(InputError, match="unknown kind") as caught:
         FileReader(path, max_pixels=10_000)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_of_a_kind_that_nobody_knows_is_left_out(tmp_path, suffix):
+    content = video_files((32, 48))[0]
+    told = bytes([0x04, 0x80, 0x80, 0x80, 0x17])  # descriptor of the decoder; the kind of sound follows, 0x40 is AAC
+    assert b"mp4a" in content
+    assert told + b"\x40" in content
+    for kind in ("ir", "vis"):
+        odd = content.replace(b"mp4a", b"zzzz").replace(told + b"\x40", told + b"\xfe")
+        (tmp_path / f"{kind}.mp4").write_bytes(odd)
+    save_params(tmp_path / "small.safetensors", small.params())
+    sources = (str(tmp_path / f"{kind}.mp4") for kind in ("ir", "vis"))
+    result = fuse_video(VideoJob(*sources, tmp_path / f"fused{suffix}", weights=str(tmp_path / "small.safetensors")))
+    assert result.frames == FRAMES
+    assert any("sound (unknown) is left out" in note for note in result.notes)
+    with av.open(str(tmp_path / f"fused{suffix}")) as file:
+        assert not file.streams.audio
