@@ -102,7 +102,7 @@ def _torch(case: Case, *, channels_last: bool = False, compiled: bool = False) -
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = from_params(load_params(case.weights)).to(device, memory_format=layout)
     compiler = torch.compile if compiled else (lambda f: f)
-    if compiled and case.work != "fuse":
+    if compiled and device == "cpu" and case.work != "fuse":
         import torch._inductor.config
 
         # Else PyTorch 2.13's compiled step of these networks fails on a CPU: a convolution's gradient has another
