@@ -6,7 +6,6 @@ from typing import Annotated
 
 import tyro
 
-from camfuse_jax import runtime
 from camfuse_jax.commands.doctor import Doctor
 from camfuse_jax.commands.evaluate import Evaluate
 from camfuse_jax.commands.export import Export
@@ -14,6 +13,7 @@ from camfuse_jax.commands.fuse import Fuse
 from camfuse_jax.commands.report import Report
 from camfuse_jax.commands.serve import Serve
 from camfuse_jax.errors import CamfuseError, ResourceError, StoppedError
+from camfuse_jax.system import runtime
 
 _subcommand = tyro.conf.subcommand
 # A new command: a dataclass with `run()` in camfuse_jax/commands, and a line here.

@@ -15,7 +15,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from camfuse_jax import runtime
+from camfuse_jax.system import runtime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +38,20 @@ class Folder:
 
     def run(self) -> None:
         """Prints seconds per pair of each and their ratio."""
-        from camfuse_jax import fusion
-        from camfuse_jax.data.pairing import find_pairing
-        from camfuse_jax.frames import FrameSettings, fuse_frame, prepare
-        from camfuse_jax.images import read_picture
-        from camfuse_jax.stages.fuse_pairs import fuse_pairs
-        from camfuse_jax.stages.fuse_plan import FuseJob
+        from camfuse_jax.batch.plan import FuseJob
+        from camfuse_jax.batch.run import fuse_pairs
+        from camfuse_jax.data.pairs import find_pairing
+        from camfuse_jax.fusion.dispatch import plan
+        from camfuse_jax.fusion.params import load_params as load_params_
+        from camfuse_jax.images.picture import read_picture
+        from camfuse_jax.pair import fuse as fuse_frame
+        from camfuse_jax.pair import prepare
+        from camfuse_jax.pair.prepare import FrameSettings
 
         pairs = find_pairing(self.ir, self.vis).pairs[: self.count or None]
-        params = fusion.load_params(self.weights)
+        params = load_params_(self.weights)
         ready = [prepare(read_picture(p.ir), read_picture(p.vis), FrameSettings()) for p in pairs]
-        buckets = fusion.plan(one.vis_unit.shape[:2] for one in ready)
+        buckets = plan(one.vis_unit.shape[:2] for one in ready)
 
         def pure() -> None:
             for one in ready:
@@ -83,12 +86,12 @@ class Sizes:
 
     def run(self) -> None:
         """Prints both for a plan and for images as they come."""
-        from camfuse_jax import fusion
-        from camfuse_jax.images import picture_size
+
+        from camfuse_jax.images.picture import picture_size
 
         sizes = [picture_size(path) for path in sorted(self.vis.iterdir()) if path.suffix.lower() in (".jpg", ".png")]
         print(f"{len(sizes)} images of {len(set(sizes))} sizes")
-        for name, buckets in (("planned", fusion.plan(sizes)), ("as they come", fusion.Buckets())):
+        for name, buckets in (("planned", plan(sizes)), ("as they come", Buckets())):
             programs = [buckets.choose(*size) for size in sizes]
             ratio = sum(p.rows * p.cols for p in programs) / sum(rows * cols for rows, cols in sizes)
             print(f"{name}: {len(set(programs))} programs, {ratio:.3f} pixels per pixel")

@@ -24,10 +24,13 @@ import numpy as np
 
 from camfuse_jax import fuse, load_params
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.frames import FrameSettings, Prepared, prepare, to_levels
-from camfuse_jax.images import READABLE_SUFFIXES, picture_bytes, read_picture_file
-from camfuse_jax.images.colour import luma_unit, with_luma
-from camfuse_jax.images.write import to_depth
+from camfuse_jax.images.color import luma_unit, with_luma
+from camfuse_jax.images.picture import read_picture_file
+from camfuse_jax.images.read import READABLE_SUFFIXES
+from camfuse_jax.images.write import picture_bytes, to_depth
+from camfuse_jax.pair import prepare
+from camfuse_jax.pair.fuse import to_levels
+from camfuse_jax.pair.prepare import FrameSettings, Prepared
 
 Row = dict[str, Any]
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from camfuse_jax.app import main
+from camfuse_jax.stages import main
 
 
 def _with_torch(stage: str) -> Callable[[Any], None]:

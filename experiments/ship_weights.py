@@ -12,7 +12,7 @@ import pathlib
 import subprocess
 from typing import Any
 
-from camfuse_jax.fusion import load_params, save_params
+from camfuse_jax.fusion.params import load_params, save_params
 
 LIMITS = (
     "Registered pairs only. The classifier knows the cameras of its training list: on others it may be wrong, and "

@@ -10,13 +10,14 @@ import dataclasses
 import pathlib
 
 import numpy as np
-
-from camfuse_jax import fuse, load_params, runtime
-from camfuse_jax.config import FusionConfig
-from camfuse_jax.data.prepare import pair_source
-from camfuse_jax.fusion import Params
-from camfuse_jax.metrics import BASELINES
 from camfuse_jax.metrics.batched import score_images
+
+from camfuse_jax import fuse, load_params
+from camfuse_jax.config import FusionConfig
+from camfuse_jax.data.records import pair_source
+from camfuse_jax.fusion.params import Params
+from camfuse_jax.metrics.compare import BASELINES
+from camfuse_jax.system import runtime
 
 CROP = (256, 320)
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "Qabf", "MI")

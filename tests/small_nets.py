@@ -7,7 +7,7 @@ from random_params import random_params
 
 from camfuse_jax import Params
 from camfuse_jax.config import FusionConfig, NetConfig
-from camfuse_jax.nets import make_classifier, make_decoder, make_encoder
+from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
 
 NET = NetConfig(
     encoder_widths=(4, 4, 6, 6, 6), decoder_widths=(6, 6, 4, 4), margin=4, init="he", branches=2, strides=(1, 2)

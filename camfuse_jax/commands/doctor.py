@@ -44,7 +44,7 @@ class Doctor:
         Raises:
             SomeFailedError: Something is wrong; all of it has been printed.
         """
-        from camfuse_jax.stages.doctor import examine_machine, examine_pairs
+        from camfuse_jax.batch.inspect import examine_machine, examine_pairs
 
         report = {"command": "doctor", **examine_machine(self.weights)}
         if self.csv is not None or self.ir is not None:
@@ -55,7 +55,7 @@ class Doctor:
             raise SomeFailedError(f"{len(problems)} things to look at, listed above.")
 
     def _pairing(self):
-        from camfuse_jax.data.pairing import find_pairing, read_table
+        from camfuse_jax.data.pairs import find_pairing, read_table
 
         if self.csv is not None:
             return read_table(self.csv)

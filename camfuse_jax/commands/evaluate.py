@@ -37,8 +37,8 @@ class Evaluate:
 
     def run(self) -> None:
         """Prints and writes the tables."""
-        from camfuse_jax.stages.evaluate import evaluate_dataset
-        from camfuse_jax.stages.places import Places
+        from camfuse_jax.data.workdir import Places
+        from camfuse_jax.metrics.evaluate import evaluate_dataset
 
         evaluate_dataset(
             Places(self.workdir, self.dataset, data=self.data, download=self.download),

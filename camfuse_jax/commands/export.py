@@ -29,6 +29,6 @@ class Export:
         Raises:
             CamfuseError: By kind.
         """
-        from camfuse_jax.stages.export_network import export_network
+        from camfuse_jax.export.check import export_network
 
         export_network(weights=self.weights, to=self.to, out=self.out)

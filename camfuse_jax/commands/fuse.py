@@ -1,22 +1,110 @@
-"""`camfuse fuse`."""
+"""The part of `camfuse fuse` that shares a folder among processes."""
 
 import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from camfuse_jax.commands.fuse_shard import chosen_shard
-from camfuse_jax.commands.fuse_video import is_video, run_video
+from camfuse_jax import cluster as joining
 from camfuse_jax.config import Backend, Rule
 from camfuse_jax.errors import CamfuseError, InputError, SomeFailedError, UsageError
 
-if TYPE_CHECKING:
-    from camfuse_jax.data.pairing import Pairing
-    from camfuse_jax.frames import FrameSettings
-    from camfuse_jax.stages.fuse_plan import FuseJob, Result
+_CLUSTER = ("coordinator", "processes", "process")
+
+
+def chosen_shard(command: "Fuse") -> "Shard | None":
+    """The part that this process takes, None for all; joins the cluster and leaves it where that says which.
+
+    To share files only the number of this process among how many is needed, nothing of the others' work. So the
+    cluster is left at once: a process that ends, well or badly, takes no other with it and waits for none.
+
+    Raises:
+        UsageError: Options exclude each other, or the place in a cluster is neither given nor found.
+        ResourceError: Nobody listens at the coordinator's address.
+    """
+    from camfuse_jax.data.pairs import Shard, parse_shard
+
+    shared = command.distributed or any(getattr(command, name) is not None for name in _CLUSTER)
+    if command.shard is not None:
+        if shared:
+            raise UsageError("--shard is given beside --distributed.", "Give one of them.")
+        return parse_shard(command.shard)
+    if not shared:
+        return None
+    cluster = joining.join_cluster(**{name: getattr(command, name) for name in _CLUSTER})
+    joining.leave_cluster()
+    return Shard(cluster.process + 1, cluster.processes)
+
+
+# FROM commands.fuse_video: """The part of `camfuse fuse` that is for moving pictures."""
+
+
+VIDEO_OPTIONS = ("offset", "fps", "ir_fps", "seconds", "audio")
+_NOT_HERE = ("csv", "pattern", "overlay", "preview")
+
+
+def is_video(command: "Fuse") -> bool:
+    """Whether a fuse command is about moving pictures: by --video, the result's ending or the sources' names."""
+    from camfuse_jax.video.reader import is_moving
+    from camfuse_jax.video.writer import VIDEO_SUFFIXES
+
+    sources = [source for source in (command.ir, command.vis) if source is not None]
+    return command.video or command.out.suffix.lower() in VIDEO_SUFFIXES or any(map(is_moving, sources))
+
+
+def run_video(command: "Fuse", settings: dict[str, Any]) -> dict[str, Any]:
+    """Fuses moving pictures, says what was done, and returns the report.
+
+    Args:
+        command: What was asked for.
+        settings: Fields of `FuseSettings`.
+
+    Raises:
+        CamfuseError: By kind.
+    """
+    from camfuse_jax.system.runtime import package_version
+    from camfuse_jax.video.fuse import VideoJob, fuse_video
+
+    given = [name for name in _NOT_HERE if getattr(command, name)]
+    if given or command.format != "png" or command.ir is None or command.vis is None:
+        wrong = f"--{given[0]} is" if given else "--format is" if command.format != "png" else "IR or VIS is missing;"
+        raise UsageError(f"{wrong} not for videos." if not wrong.endswith(";") else f"{wrong[:-1]}.", "See --help.")
+    if command.out.suffix and command.out.suffix.lower() not in (".mp4", ".mkv") and not command.out.is_dir():
+        raise UsageError(f"{command.out} is no .mp4, .mkv or folder.", "End it in .mp4, or give a folder's name.")
+    own = {name: getattr(command, name) for name in VIDEO_OPTIONS}
+    result = fuse_video(VideoJob(command.ir, command.vis, Path(command.out), **own, **settings))
+    if not command.json:
+        _tell(command, result)
+    return {"version": package_version(), "weights": command.weights, "video": result.as_json()}
+
+
+def _tell(command: "Fuse", result: "VideoResult") -> None:
+    for name, source, rate in (("ir", command.ir, result.ir_rate), ("vis", command.vis, result.vis_rate)):
+        print(f"{name} source: {source}" + (f", {rate:g} frames/s" if rate else ""))
+    if command.dry_run:
+        count = "until it is stopped" if result.planned is None else f"{result.planned} frames"
+        print(f"would write: {result.out}, {count}, sound: {result.audio or 'none'}")
+    else:
+        lasts = result.last - result.first + 1 / (result.vis_rate or 25)
+        print(f"fused: {result.out}, {result.frames} frames, {lasts:.2f} s, sound: {result.audio or 'none'}")
+    if result.reached is not None:
+        print(f"reached: {result.reached:.1f} frames/s")
+    if result.tolerance:
+        print(f"matched: nearest in time, at most {1000 * result.tolerance:.1f} ms apart", file=sys.stderr)
+    for count, why in ((result.alone, "no infrared frame near enough"), (result.dropped, "came while fusing")):
+        if count:
+            print(f"left out: {count} visible frames, {why}", file=sys.stderr)
+    for what, value in result.details.items():
+        print(f"{what}: {value}", file=sys.stderr)
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+# FROM commands.fuse: """`camfuse fuse`."""
+
 
 _SHOWN = 10  # failures named in the closing line
 
@@ -135,7 +223,7 @@ class Fuse:
 
     def _carry_out(self) -> tuple[dict[str, Any], CamfuseError | None]:
         """Fuses; returns the report, and what to say of pairs that failed while others did not."""
-        from camfuse_jax.stages.fuse_pairs import fuse_pairs
+        from camfuse_jax.batch.run import fuse_pairs
 
         shard = chosen_shard(self)
         if is_video(self):
@@ -153,12 +241,12 @@ class Fuse:
         job = dataclasses.replace(self._job(pairing), shard=shard)
         results = fuse_pairs(job)
         if not self.json:
-            _tell(job, results, pairing)
+            _tell_fuse(job, results, pairing)
         return _as_json(job, results, pairing), _failure(results, pairing)
 
     def _pairing(self) -> "Pairing":
-        from camfuse_jax.data.pairing import Pairing, find_pairing, read_table
-        from camfuse_jax.stages.fuse_pairs import demo_pair
+        from camfuse_jax.batch.run import demo_pair
+        from camfuse_jax.data.pairs import Pairing, find_pairing, read_table
 
         if self.csv is not None:
             if self.ir is not None or self.pattern is not None:
@@ -172,9 +260,9 @@ class Fuse:
         return find_pairing(Path(self.ir), vis, pattern=self.pattern)
 
     def _frame(self) -> "FrameSettings":
-        from camfuse_jax.frames import FrameSettings
-        from camfuse_jax.frames.warp import read_homography
         from camfuse_jax.images.ranges import parse_policy
+        from camfuse_jax.pair.prepare import FrameSettings
+        from camfuse_jax.pair.register import read_homography
 
         homography = None if self.calibration is None else read_homography(self.calibration)
         return FrameSettings(
@@ -191,7 +279,7 @@ class Fuse:
 
     def _settings(self) -> dict[str, Any]:
         """Fields of `FuseSettings`: what files and videos have in common."""
-        from camfuse_jax.images import Limits
+        from camfuse_jax.images.read import Limits
 
         limits = Limits(int(self.max_megapixels * 1e6), int(self.max_megabytes * 1e6))
         names = ("weights", "rule", "ir_gain", "vis_gain", "force", "dry_run")
@@ -203,7 +291,7 @@ class Fuse:
         return int(self.max_memory * 2**30)
 
     def _job(self, pairing: "Pairing") -> "FuseJob":
-        from camfuse_jax.stages.fuse_plan import FuseJob
+        from camfuse_jax.batch.plan import FuseJob
 
         return FuseJob(
             pairs=pairing.pairs,
@@ -218,7 +306,7 @@ class Fuse:
 
 
 def _as_json(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> dict[str, Any]:
-    from camfuse_jax.runtime import package_version
+    from camfuse_jax.system.runtime import package_version
 
     counts = {kind: sum(r.status == kind for r in results) for kind in ("planned", "fused", "skipped", "failed")}
     return {
@@ -231,9 +319,9 @@ def _as_json(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> dic
     }
 
 
-def _tell(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> None:
+def _tell_fuse(job: "FuseJob", results: "list[Result]", pairing: "Pairing") -> None:
     """Files on standard output, remarks on standard error."""
-    from camfuse_jax.stages.fuse_pairs import grouped_notes
+    from camfuse_jax.batch.run import grouped_notes
 
     if job.shard is not None:
         print(f"shard {job.shard}: {len(results)} of {len(job.pairs)} pairs")

@@ -39,6 +39,6 @@ class Report:
         Raises:
             CamfuseError: By kind.
         """
-        from camfuse_jax.stages.report_page import report_files
+        from camfuse_jax.report.build import report_files
 
         report_files(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})

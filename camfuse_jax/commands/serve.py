@@ -56,8 +56,8 @@ class Serve:
             )
         if not (self.max_megapixels > 0 and self.max_megabytes > 0 and self.queue > 0):
             raise UsageError("--max-megapixels, --max-megabytes and --queue must be above 0.")
-        from camfuse_jax.safety import signals
-        from camfuse_jax.serve.listening import listening
+        from camfuse_jax.serve.server import listening
+        from camfuse_jax.system import signals
 
         try:
             with (
@@ -69,15 +69,15 @@ class Serve:
             raise StoppedError(stop.exit_code - 128, "stopped") from stop
 
     def _serve(self, listener: socket.socket) -> None:
-        from camfuse_jax import fusion
-        from camfuse_jax.images import Limits
+        from camfuse_jax.fusion.params import load_params, with_rule
+        from camfuse_jax.images.read import Limits
         from camfuse_jax.serve.app import Bounds
         from camfuse_jax.serve.server import serve
 
         most = int(self.max_megabytes * 1e6)
         serve(
             listener,
-            fusion.with_rule(fusion.load_params(self.weights), self.rule),
+            with_rule(load_params(self.weights), self.rule),
             host=self.host,
             weights=self.weights,
             bounds=Bounds(Limits(int(self.max_megapixels * 1e6), most), most, self.queue),

@@ -1,6 +1,6 @@
 """tensorflow-datasets builders for the photographs, TNO, RoadScene and a folder of one's own; TensorFlow is not needed.
 
-This module imports tensorflow-datasets; nothing imports it but the functions of `camfuse_jax.data.prepare`. Records are
+This module imports tensorflow-datasets; nothing imports it but the functions of `camfuse_jax.data.records`. Records are
 array_record files. Every image is stored as 8-bit gray, PNG or the original JPEG, so that any reader decodes the same
 picture: a file that is gray already is stored byte for byte, any other as a PNG of what `read_gray` makes of it.
 """
@@ -15,11 +15,10 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from camfuse_jax.data import upstream
-from camfuse_jax.data.folders import Pair, find_pairs, load_splits
-from camfuse_jax.data.photos import photo_files
-from camfuse_jax.data.unpack import unpack_zip
+from camfuse_jax.data.pairs import Pair, find_pairs, load_splits
+from camfuse_jax.data.upstream import photo_files, unpack_zip
 from camfuse_jax.errors import UsageError
-from camfuse_jax.images import read_gray
+from camfuse_jax.images.picture import read_gray
 
 PHOTO_SIDE = 256
 

@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from camfuse_jax.data.folders import Pair
+from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import InputError
-from camfuse_jax.images import read_gray
+from camfuse_jax.images.picture import read_gray
 
 GrayImage = UInt8[np.ndarray, "h w"]
 

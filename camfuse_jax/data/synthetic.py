@@ -10,14 +10,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+from demo_scene import street, things
+from demo_scene.canvas import SKY_DEPTH, Canvas
 from jaxtyping import Float, UInt8
 from scipy import ndimage
 
-from camfuse_jax.data import scene_street, scene_things
-from camfuse_jax.data.scene_canvas import SKY_DEPTH, Canvas
 from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images import write_gray
-from camfuse_jax.safety.files import write_atomically
+from camfuse_jax.images.picture import write_gray
+from camfuse_jax.system.files import write_atomically
 
 MIN_SIDE = 16
 _SUPERSAMPLING = 2
@@ -96,25 +96,25 @@ def _draw(rng: np.random.Generator, height: int, width: int, daylight: float):
         focal=rng.uniform(1.0, 1.15),
         camera_height=rng.uniform(1.6, 2.0),
     )
-    scene_street.paint_sky(canvas, rng, daylight=daylight)
-    scene_street.paint_ground(canvas, rng)
-    scene_street.paint_houses(canvas, rng, left=rng.uniform(7.5, 9.5), right=rng.uniform(7.5, 9.5))
+    street.paint_sky(canvas, rng, daylight=daylight)
+    street.paint_ground(canvas, rng)
+    street.paint_houses(canvas, rng, left=rng.uniform(7.5, 9.5), right=rng.uniform(7.5, 9.5))
     lights = []
     for depth, kind, side in sorted(_cast(rng), reverse=True):
         match kind:
             case "person":
-                scene_things.paint_person(canvas, rng, side, depth)
+                things.paint_person(canvas, rng, side, depth)
             case "tree":
-                scene_things.paint_tree(canvas, rng, side, depth)
+                things.paint_tree(canvas, rng, side, depth)
             case "sign":
-                scene_things.paint_road_sign(canvas, rng, side, depth)
+                things.paint_road_sign(canvas, rng, side, depth)
             case "lamp":
-                lights.append((*scene_things.paint_lamp(canvas, side, depth), 0.85, 4.0))
+                lights.append((*things.paint_lamp(canvas, side, depth), 0.85, 4.0))
             case "parked":
-                scene_things.paint_car(canvas, rng, side, depth, coming=side < 0, running=False)
+                things.paint_car(canvas, rng, side, depth, coming=side < 0, running=False)
             case "coming" | "going":
                 coming = kind == "coming"
-                scene_things.paint_car(canvas, rng, side, depth, coming=coming, running=True)
+                things.paint_car(canvas, rng, side, depth, coming=coming, running=True)
                 if coming:
                     foot = (0.3 - canvas.camera_height, depth - 2.2)  # where the beams meet the road, not the lamps
                     lights += [(side + way, *foot, 0.55, 1.1) for way in (-0.66, 0.66)]

@@ -6,12 +6,17 @@ loader) is written down below but not enforced, as tensorflow-datasets would ref
 """
 
 import json
+import shutil
+import uuid
+import zipfile
+import zlib
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from camfuse_jax.data.folders import Pair, image_files, listing
-from camfuse_jax.errors import InputError
+from camfuse_jax.data.pairs import Pair, image_files, listing
+from camfuse_jax.errors import InputError, ResourceError
+from camfuse_jax.images.read import READABLE_SUFFIXES
 
 TNO_URL = "https://figshare.com/ndownloader/files/1475454"
 """The archive of figshare article 1008029, "TNO Image Fusion Dataset"; MD5 1ab9ce3b84dd3e5894630c13abd20953."""
@@ -112,3 +117,67 @@ def coco_files(archives: dict[str, Path], count: int = COCO_COUNT) -> list[tuple
     """
     files = [(name, path) for name, folder in archives.items() for path in sorted(folder.rglob("*.jpg"))]
     return [(f"coco/{name}/{path.name}", path) for name, path in files[:count]]
+
+
+# FROM data.unpack: """Zip archives, unpacked without TensorFlow (which tensorflow-datasets 4.9.10 needs for that)."""
+
+
+def unpack_zip(archive: Path, *, first: int | None = None) -> Path:
+    """Unpack beside the archive, once: a later call returns the folder at once.
+
+    Args:
+        archive: A zip file. A damaged one is removed, since its download would otherwise be taken for done.
+        first: Unpack only the first so many files by name.
+
+    Returns:
+        The folder, `ARCHIVE.unpacked`.
+
+    Raises:
+        ResourceError: The archive is damaged, or the folder cannot be written.
+    """
+    target = archive.with_name(f"{archive.name}.unpacked")
+    if target.is_dir():
+        return target
+    partial = archive.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = sorted(name for name in opened.namelist() if not name.endswith("/"))
+            opened.extractall(partial, members[:first])
+        partial.rename(target)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        archive.unlink(missing_ok=True)
+        raise ResourceError(f"{archive} was damaged and has been removed: {error}.", "Run again.") from error
+    except OSError as error:
+        raise ResourceError(f"{archive} cannot be unpacked: {error}.", "Check rights and free space.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+# FROM data.photos: """Which files are the photographs of the auto-encoder."""
+
+
+PHOTO_FOLDERS = ("coco", "natural", "photos")
+
+
+def photo_files(root: Path) -> list[tuple[str, Path]]:
+    """The image files under `coco/`, `natural/` and `photos/` of a data folder, at any depth.
+
+    Args:
+        root: The data folder.
+
+    Returns:
+        `(name, file)`, the name being the path under `root`; folder after folder, sorted within each.
+
+    Raises:
+        InputError: None of the folders holds an image.
+    """
+    root = Path(root)
+    files = []
+    for folder in PHOTO_FOLDERS:
+        found = (path for path in (root / folder).rglob("*") if path.suffix.lower() in READABLE_SUFFIXES)
+        files += sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+    if not files:
+        places = ", ".join(f"{folder}/" for folder in PHOTO_FOLDERS)
+        raise InputError(f"{root} holds no photographs.", f"Put them under one of {places}.")
+    return [(path.relative_to(root).as_posix(), path) for path in files]

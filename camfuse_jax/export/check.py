@@ -1,13 +1,20 @@
 """Does an exported network give what `fuse` gives?"""
 
+import importlib.util
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jax import export
+from jax import export as jax_export
 
-from camfuse_jax.errors import CamfuseError, UsageError
-from camfuse_jax.fusion import Params, fuse
+from camfuse_jax.errors import CamfuseError, ResourceError, UsageError
+from camfuse_jax.export.onnx import to_onnx
+from camfuse_jax.fusion.forward import fuse_unit
+from camfuse_jax.fusion.fuse import fuse
+from camfuse_jax.fusion.params import Params, load_params
 
 TOLERANCE = 1e-5
 SIZES = ((1, 1, 1), (1, 17, 23), (2, 64, 48), (3, 30, 31), (1, 120, 161))
@@ -42,7 +49,7 @@ def check(kind: str, content: bytes, params: Params, *, sizes: Sequence[tuple[in
 
 
 def _stablehlo_runner(content: bytes) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    loaded = export.deserialize(bytearray(content))
+    loaded = jax_export.deserialize(bytearray(content))
     return lambda ir, vis: np.asarray(loaded.call(ir, vis))
 
 
@@ -75,3 +82,59 @@ def onnx_session(content: bytes, *, threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+# FROM export.stablehlo: """Fusion as serialized StableHLO, which any machine with JAX alone can load and run."""
+
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def to_stablehlo(params: Params) -> bytes:
+    """Writes `fuse` with its weights inside as serialized StableHLO, for `jax.jax_export.deserialize`.
+
+    Called with `ir` and `vis`, float32 (n, h, w, 1) in [0, 1], any n, h, w from 1; returns `fused` alike.
+
+    Raises:
+        UsageError: If the package flatbuffers is not installed.
+    """
+    if importlib.util.find_spec("flatbuffers") is None:
+        raise UsageError("StableHLO export needs the package flatbuffers.", "Run `pip install '.[export]'`.")
+
+    def fuse(ir: jax.Array, vis: jax.Array) -> jax.Array:
+        return fuse_unit(params, ir, vis)
+
+    image = jax.ShapeDtypeStruct((*jax_export.symbolic_shape("n, h, w"), 1), jnp.float32)
+    return bytes(jax_export.export(jax.jit(fuse), platforms=PLATFORMS)(image, image).serialize())
+
+
+# FROM stages.export_network: """Stage `export`: the trained network as a file that runs without this package."""
+
+
+_WRITERS = {"onnx": to_onnx, "stablehlo": to_stablehlo}
+
+
+def export_network(*, weights: str, to: str | None, out: pathlib.Path | None) -> None:
+    """Writes weights as ONNX or StableHLO, after running what it writes and comparing it with `fuse`.
+
+    Raises:
+        UsageError: If a needed option is absent, `to` is no export format, or a needed package is not installed.
+        CamfuseError: If the exported network gives something else than `fuse`.
+        ResourceError: If the file cannot be written.
+    """
+    if to not in _WRITERS:
+        raise UsageError(f"Stage export cannot write --to {to}.", "Give --to onnx or --to stablehlo.")
+    if out is None:
+        raise UsageError("Stage export needs --out.", f"Give a file name, as --out camfuse.{to}.")
+    params = load_params(weights)
+    content = _WRITERS[to](params)
+    worst = check(to, content, params)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = out.with_name(out.name + ".tmp")
+        temporary.write_bytes(content)
+        temporary.replace(out)
+    except OSError as error:
+        raise ResourceError(f"{to} cannot be written to {out}: {error}.") from error
+    told = f"largest difference from fuse {worst:.1e} over {len(SIZES)} sizes (allowed {TOLERANCE:.0e})"
+    print(f"{to}: {out}, {len(content) / 1e6:.1f} MB, {told}")

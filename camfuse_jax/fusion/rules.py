@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from camfuse_jax import cam
 from camfuse_jax.config import FusionConfig, Modality
-from camfuse_jax.nets.borders import Size, extended, inside
+from camfuse_jax.nets.masking import Size, extended, inside
 
 SILENT = 1e-3  # activity below which neither image has anything to show and both count alike
 FLAT = 1e-12  # product of two contrasts' energies up to which there is nothing to correlate

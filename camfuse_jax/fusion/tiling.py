@@ -15,12 +15,11 @@ from jaxtyping import Array, Float
 from camfuse_jax.config import NetConfig
 from camfuse_jax.errors import ResourceError
 from camfuse_jax.fusion import rules
-from camfuse_jax.fusion.buckets import Buckets, Program
+from camfuse_jax.fusion.dispatch import Buckets, Program, cut, run_by_size
+from camfuse_jax.fusion.forward import Known, adaptive_weights, encoded, fuse_unit, last_maps, to_type, to_unit
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.placing import cut, run_by_size
-from camfuse_jax.fusion.program import Known, adaptive_weights, encoded, fuse_unit, last_maps, to_type, to_unit
 from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
-from camfuse_jax.nets.borders import SHRINK, Size, features_size, last_size, true_borders
+from camfuse_jax.nets.masking import SHRINK, Size, features_size, last_size, true_borders
 
 DEFAULT_MEMORY = 3 * 2**29
 """Bytes that computing may take where nothing is said: 1.5 GiB, whole images of up to about three megapixels."""

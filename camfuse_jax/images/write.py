@@ -10,9 +10,8 @@ from jaxtyping import UInt
 from PIL import Image, PngImagePlugin
 
 from camfuse_jax.errors import InputError, ResourceError, UsageError
-from camfuse_jax.images.opening import DECODER_ERRORS
-from camfuse_jax.images.png16 import png16_bytes
-from camfuse_jax.safety.files import write_atomically
+from camfuse_jax.images.read import DECODER_ERRORS, png16_bytes
+from camfuse_jax.system.files import write_atomically
 
 STAMP = "camfuse"
 """Keyword under which a result says how it was made."""

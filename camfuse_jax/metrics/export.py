@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from camfuse_jax.data.folders import listing
+from camfuse_jax.data.pairs import listing
 from camfuse_jax.errors import ResourceError, UsageError
 from camfuse_jax.metrics.compare import Significance, ranks, significance
 from camfuse_jax.metrics.protocol import find_protocol

@@ -7,7 +7,7 @@ from typing import Literal
 from numpy.typing import ArrayLike
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.metrics import fidelity, gradients, statistics, structure
+from camfuse_jax.metrics import gradients, information, ssim, vif
 
 MetricFunction = Callable[[ArrayLike, ArrayLike, ArrayLike], float]
 """`metric(ir, vis, fused) -> float` on gray images (h, w) in [0, 255]."""
@@ -51,7 +51,7 @@ METRICS: dict[str, Metric] = {
     metric.key: metric
     for metric in (
         Metric(
-            "EN", "entropy", statistics.entropy,
+            "EN", "entropy", information.entropy,
             "-sum p log2 p over the 256 levels of F", "0 to 8 bit", "higher",
             "Roberts et al. 2008", "Noise, and any stretch of the histogram: equalising gives 8.",
         ),
@@ -61,21 +61,21 @@ METRICS: dict[str, Metric] = {
             "Cui et al. 2015, as AG_evaluation.m", _NOISE_AND_CONTRAST, min_size=2,
         ),
         Metric(
-            "SCD", "sum of the correlations of differences", statistics.sum_of_correlations_of_differences,
+            "SCD", "sum of the correlations of differences", information.sum_of_correlations_of_differences,
             "corr(F - B, A) + corr(F - A, B)", "-2 to 2", "higher",
             "Aslantas and Bendes 2015", "Adding the sources: A + B - mean, no learning, beats most networks.",
         ),
         Metric(
-            "SSIM", "structural similarity, mean", structure.mean_ssim,
+            "SSIM", "structural similarity, mean", ssim.mean_ssim,
             "(SSIM(F, A) + SSIM(F, B)) / 2, Gaussian 11 x 11, sigma 1.5, L = 255, population "
             "covariance, replicated border",
             "-1 to 1", "higher", "Wang et al. 2004, as MATLAB ssim on uint8", _AVERAGING,
         ),
         Metric(
-            "VIF", "visual information fidelity, sum", fidelity.summed_vif,
+            "VIF", "visual information fidelity, sum", vif.summed_vif,
             "vifp(A, F) + vifp(B, F), 4 scales, noise variance 2", "0 upwards, 2 if A = B = F", "higher",
             "Sheikh and Bovik 2006, vifp_mscale", _COPYING + " One source alone gives above 1; raised contrast adds.",
-            min_size=fidelity.VIF_MIN_SIZE,
+            min_size=vif.VIF_MIN_SIZE,
         ),
         Metric(
             "SF", "spatial frequency", gradients.spatial_frequency,
@@ -83,12 +83,12 @@ METRICS: dict[str, Metric] = {
             "Eskicioglu and Fisher 1995", _NOISE_AND_CONTRAST, digits=2, min_size=2,
         ),
         Metric(
-            "SD", "standard deviation", statistics.standard_deviation,
+            "SD", "standard deviation", information.standard_deviation,
             "sqrt(mean (F - mean F)^2)", "0 to 127.5", "higher",
             "population form", "Contrast stretching; histogram equalisation gives 73.9.", digits=2,
         ),
         Metric(
-            "MI", "mutual information", statistics.mutual_information,
+            "MI", "mutual information", information.mutual_information,
             "I(F; A) + I(F; B) in bit, 256 x 256 joint histogram", "0 to 16 bit", "higher",
             "Qu et al. 2002", _COPYING, digits=2,
         ),
@@ -98,16 +98,16 @@ METRICS: dict[str, Metric] = {
             "0 to 0.99", "higher", _XYDEAS, _COPYING,
         ),
         Metric(
-            "MS-SSIM", "multi-scale structural similarity, mean", structure.mean_ms_ssim,
+            "MS-SSIM", "multi-scale structural similarity, mean", ssim.mean_ms_ssim,
             "(MS-SSIM(F, A) + MS-SSIM(F, B)) / 2, 5 scales, windows wholly inside, signed powers", "-1 to 1", "higher",
-            "Wang, Simoncelli and Bovik 2003", _AVERAGING, min_size=structure.MS_SSIM_MIN_SIZE,
+            "Wang, Simoncelli and Bovik 2003", _AVERAGING, min_size=ssim.MS_SSIM_MIN_SIZE,
         ),
         Metric(
-            "CC", "correlation coefficient, mean", statistics.correlation_coefficient,
+            "CC", "correlation coefficient, mean", information.correlation_coefficient,
             "(corr(F, A) + corr(F, B)) / 2", "-1 to 1", "higher", "Pearson", _AVERAGING,
         ),
         Metric(
-            "PSNR", "peak signal to noise ratio", statistics.peak_signal_to_noise,
+            "PSNR", "peak signal to noise ratio", information.peak_signal_to_noise,
             "10 log10(255^2 / ((mse(F, A) + mse(F, B)) / 2))", "0 dB upwards", "higher",
             "peak 255", _AVERAGING, digits=2,
         ),
@@ -117,7 +117,7 @@ METRICS: dict[str, Metric] = {
             "Immerkaer 1996", "Not a quality: texture and lines raise it, blur lowers it.", digits=2, min_size=3,
         ),
         Metric(
-            "SSIM2", "structural similarity, sum", structure.summed_uniform_ssim,
+            "SSIM2", "structural similarity, sum", ssim.summed_uniform_ssim,
             "SSIM(F, A) + SSIM(F, B), uniform 7 x 7, sample covariance, cropped border, L = 2 on levels 0..255",
             "-2 to 2", "higher", "CDDFuse's Evaluator.py under scikit-image before 0.20", _AVERAGING, min_size=7,
         ),
@@ -132,9 +132,9 @@ METRICS: dict[str, Metric] = {
             "several toolboxes", _NOISE_AND_CONTRAST, min_size=2,
         ),
         Metric(
-            "VIF_MEAN", "visual information fidelity, mean", fidelity.mean_vif,
+            "VIF_MEAN", "visual information fidelity, mean", vif.mean_vif,
             "(vifp(A, F) + vifp(B, F)) / 2", "0 upwards, 1 if A = B = F", "higher",
-            "Sheikh and Bovik 2006, vifp_mscale", _COPYING, min_size=fidelity.VIF_MIN_SIZE,
+            "Sheikh and Bovik 2006, vifp_mscale", _COPYING, min_size=vif.VIF_MIN_SIZE,
         ),
         Metric(
             "SF_UNIT", "spatial frequency on [0, 1]", gradients.spatial_frequency_unit,
@@ -142,22 +142,22 @@ METRICS: dict[str, Metric] = {
             min_size=2,
         ),
         Metric(
-            "MI_NATS", "mutual information in nats", statistics.mutual_information_nats,
+            "MI_NATS", "mutual information in nats", information.mutual_information_nats,
             "(I(F; A) + I(F; B)) ln 2", "0 to 11.1 nat", "higher",
             "scikit-learn's mutual_info_score, as CDDFuse", _COPYING, digits=2,
         ),
         Metric(
-            "MI_TANG", "mutual information, merged top levels", statistics.mutual_information_tang,
+            "MI_TANG", "mutual information, merged top levels", information.mutual_information_tang,
             "as MI, but levels 254 and 255 share a joint bin", "0 to 16 bit", "higher", "Qu's Hab.m on uint8", _COPYING,
             digits=2,
         ),
         Metric(
-            "PSNR_PEAK", "peak signal to noise ratio, own peak", statistics.peak_signal_to_noise_own_peak,
+            "PSNR_PEAK", "peak signal to noise ratio, own peak", information.peak_signal_to_noise_own_peak,
             "10 log10(max(F)^2 / ((mse(F, A) + mse(F, B)) / 2))", "any dB", "higher",
             "CDDFuse's Evaluator.py", _AVERAGING, digits=2,
         ),
         Metric(
-            "PSNR_48", "peak signal to noise ratio, mixed range", statistics.peak_signal_to_noise_mixed_range,
+            "PSNR_48", "peak signal to noise ratio, mixed range", information.peak_signal_to_noise_mixed_range,
             "PSNR + 20 log10(255): errors on [0, 1], peak 255", "48.13 dB upwards", "higher",
             "PSNR_evaluation.m as in Tang's published results", _AVERAGING, digits=2,
         ),

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from camfuse_jax.data.folders import listing
+from camfuse_jax.data.pairs import listing
 from camfuse_jax.errors import InputError
-from camfuse_jax.images import read_gray, read_shape
-from camfuse_jax.metrics.exact import ImageScores, evaluate
+from camfuse_jax.images.picture import read_gray, read_shape
 from camfuse_jax.metrics.gray import as_gray
-from camfuse_jax.metrics.protocol import stamp
+from camfuse_jax.metrics.protocol import ImageScores, evaluate, stamp
 from camfuse_jax.metrics.registry import PAPER_METRICS, check_keys
 
 ImageOrFile = ArrayLike | str | os.PathLike[str]

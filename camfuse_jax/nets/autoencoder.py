@@ -1,13 +1,168 @@
-"""Encoder and decoder: what turns an image into features and features into an image (section 2.1, Eqs. 4 and 6)."""
+"""Layers shared by the networks: edge-padded convolution, and its form for images of one channel."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from camfuse_jax.nets.layers import Conv, Dtype
-from camfuse_jax.nets.upconv import UpsampledConv, interleave
+Dtype = Any
+
+
+def pad_edge(x: Float[Array, "n h w c"]) -> Float[Array, "n h+2 w+2 c"]:
+    """Repeats the outermost pixel once on each side: borders look like image, never like a dark frame."""
+    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+
+
+class Conv(nn.Module):
+    """3x3 convolution with edge padding; ceil(h / stride) rows come out, whatever the height."""
+
+    features: int
+    stride: int = 1
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 d"]:
+        single = x.shape[-1] == 1 and self.stride == 1
+        return nn.Conv(
+            self.features,
+            (3, 3),
+            (self.stride, self.stride),
+            padding="VALID",
+            dtype=self.dtype,
+            kernel_init=nn.initializers.he_normal(),
+            conv_general_dilated=_convolve_gray if single else jax.lax.conv_general_dilated,
+            name="conv",
+        )(pad_edge(x))
+
+
+def _convolve_gray(
+    x: Float[Array, "n h+2 w+2 1"], kernel: Float[Array, "3 3 1 o"], *how: Any, **more: Any
+) -> Float[Array, "n h w o"]:
+    """A convolution of one channel, which the matrix kernels do at a twentieth of their speed: they see 9 inputs."""
+
+    def plain(x: Array, kernel: Array) -> Array:
+        return jax.lax.conv_general_dilated(x, kernel, *how, **more)
+
+    @jax.custom_vjp
+    def convolve(x: Array, kernel: Array) -> Array:
+        return sum(
+            tap.reshape(1, 1, 1, -1) * shift for tap, shift in zip(kernel.reshape(9, -1), _shifts(x), strict=True)
+        )
+
+    def forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+        return convolve(x, kernel), (x, kernel)
+
+    def backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
+        x, kernel = saved
+        # JAX would add up each tap's gradient one pixel at a time; this is one product of 9 rows with all pixels.
+        planes = jnp.stack([shift.reshape(-1) for shift in _shifts(x)])
+        kernel_grad = (planes @ grad.reshape(-1, grad.shape[-1])).reshape(kernel.shape)
+        return jax.vjp(plain, x, kernel)[1](grad)[0], kernel_grad
+
+    convolve.defvjp(forward, backward)
+    return convolve(x, kernel)
+
+
+def _shifts(x: Float[Array, "n h+2 w+2 1"]) -> list[Float[Array, "n h w 1"]]:
+    rows, cols = x.shape[1] - 2, x.shape[2] - 2
+    return [x[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
+
+
+# FROM nets.upconv: """Bilinear doubling followed by a 3x3 convolution, as one 3x3 convolution at the small size.
+#
+# Each pixel of the doubled map is a mean of two neighbours along either axis, so what the convolution sees from one
+# small cell is again a 3x3 window of small cells, with weights that depend on the pixel's parity only. The four parities
+# are four sets of output channels. The arithmetic is that of the convolution at the large size, but the doubled map is
+# never written, and the matrix kernels get four times the output channels: about half the time on a CPU. At the border
+# it is the same too: repeating the outermost cell and doubling gives the outermost pixel.
+# """
+
+
+def _doubling() -> Float[np.ndarray, "cell parity tap"]:
+    """Share of a small cell (before, own, after) in what each tap of the kernel reads, along one axis."""
+    shares = np.zeros((3, 2, 3), np.float32)
+    for parity in range(2):
+        for tap in range(3):
+            cell, odd = divmod(parity + tap - 1, 2)  # the pixel that is read, counted from the own cell's first
+            shares[cell + 1, parity, tap] = 0.75
+            shares[cell + 1 + (1 if odd else -1), parity, tap] = 0.25
+    return shares
+
+
+def parity_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 i 4 o"]:
+    """The kernel at the small size; the four are the parities of row and column, (0, 0), (0, 1), (1, 0), (1, 1)."""
+    shares = _doubling()
+    joined = jnp.einsum("apt,bqu,tuio->abipqo", shares, shares, kernel, precision=jax.lax.Precision.HIGHEST)
+    return joined.reshape(*kernel.shape[:3], 4, kernel.shape[3]).astype(kernel.dtype)
+
+
+def interleave(x: Float[Array, "n h w 4 c"]) -> Float[Array, "n 2*h 2*w c"]:
+    """Puts the four parities at their pixels."""
+    n, rows, cols, _, channels = x.shape
+    apart = x.reshape(n, rows, cols, 2, 2, channels)
+    return jnp.moveaxis(apart, 3, 2).reshape(n, 2 * rows, 2 * cols, channels)
+
+
+class PhaseBias(nn.Module):
+    """A bias per channel and pixel parity, added right after a convolution that follows an upsampling.
+
+    Bilinear upsampling followed by any convolution has a zero at the highest frequency: no choice of weights
+    can draw a one-pixel pattern, and a network can tell the four pixels of a 2x2 cell apart only through
+    texture. Four bias values instead of one give it the parity, so that ReLU can choose per pixel.
+    """
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w 4 c"]) -> Float[Array, "n h w 4 c"]:
+        channels = x.shape[-1]
+        bias = self.param("bias", nn.initializers.zeros_init(), (2, 2, channels)).astype(x.dtype)
+        return x + bias.reshape(1, 1, 1, 4, channels)
+
+
+class UpsampledConv(nn.Module):
+    """Bilinear doubling (half-pixel centres: what PyTorch and ONNX call align_corners=False) and a 3x3 convolution.
+
+    Calling it gives the map of twice the size, `parities` the same before its pixels are put in place.
+
+    Attributes:
+        features: Channels that come out.
+        phase_bias: One bias per pixel parity; False is one bias.
+        dtype: Type of the arithmetic.
+    """
+
+    features: int
+    phase_bias: bool = False
+    dtype: Dtype = jnp.float32
+
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w d"]:
+        return interleave(self.parities(x))
+
+    @nn.compact
+    def parities(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w 4 d"]:
+        y = nn.Conv(
+            self.features,
+            (3, 3),
+            padding="VALID",
+            use_bias=not self.phase_bias,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.he_normal(),
+            conv_general_dilated=_convolve,
+            name="conv",
+        )(pad_edge(x))
+        return PhaseBias(name="phase")(y) if self.phase_bias else y
+
+
+def _convolve(x: Float[Array, "n h+2 w+2 i"], kernel: Float[Array, "3 3 i o"], *how, **more) -> Array:
+    joined = parity_kernel(kernel)
+    y = jax.lax.conv_general_dilated(x, joined.reshape(*joined.shape[:3], -1), *how, **more)
+    return y.reshape(*y.shape[:3], 4, kernel.shape[3])
+
+
+# FROM nets.autoencoder: """Encoder and decoder: what turns an image into features and features into an image (section 2.1, Eqs. 4 and 6)."""
+
 
 ENCODER_STRIDES = (1, 2, 1, 2, 1)
 UPSAMPLED_BEFORE = (3, 4)

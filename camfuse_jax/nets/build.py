@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from camfuse_jax.config import NetConfig
-from camfuse_jax.nets import lapped
+from camfuse_jax.nets import lapped_init
 from camfuse_jax.nets.autoencoder import Decoder, Encoder
 from camfuse_jax.nets.classifier import Classifier
 
@@ -39,7 +39,7 @@ def init_autoencoder(net: NetConfig, *, seed: int) -> dict[str, Any]:
     """
     params = _random(net, seed)
     if net.init == "lapped":
-        params["encoder"], params["decoder"] = lapped.start(params["encoder"], params["decoder"], seed=seed)
+        params["encoder"], params["decoder"] = lapped_init.start(params["encoder"], params["decoder"], seed=seed)
     return {"encoder": params["encoder"], "decoder": params["decoder"]}
 
 

@@ -1,1 +1,1 @@
-"""Pictures made of results."""
+"""The report page."""

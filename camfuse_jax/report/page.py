@@ -1,17 +1,54 @@
-"""One self-contained HTML page about a set of fused pairs: arrays and tables in, text out."""
+"""How the pages are made from their templates: all text escaped, style and script admitted by their hashes."""
 
+import base64
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jinja2
+import markupsafe
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from camfuse_jax.config import Modality
-from camfuse_jax.metrics import ScoreTable
+from camfuse_jax.metrics.table import ScoreTable
 from camfuse_jax.report import charts, pictures, scores
 from camfuse_jax.report.provenance import provenance
-from camfuse_jax.report.templates import environment
+
+
+def environment(*packages: str) -> jinja2.Environment:
+    """Templates of this folder, and first of all of other packages' folders.
+
+    Args:
+        *packages: Names of sub-packages of camfuse_jax, such as `serve`.
+    """
+    loaders = [jinja2.PackageLoader("camfuse_jax", name) for name in (*packages, "report")]
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["csp_hash"] = lambda text: markupsafe.Markup(csp_hash(text))
+    made.filters["breakable"] = _breakable
+    return made
+
+
+def csp_hash(text: str) -> str:
+    """The source expression by which a content security policy admits exactly this text."""
+    digest = base64.b64encode(hashlib.sha256(str(text).encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _breakable(text: str) -> markupsafe.Markup:
+    """A name that may be broken after its underscores: on a telephone long ones do not fit a line."""
+    return markupsafe.escape(text).replace("_", markupsafe.Markup("_<wbr>"))
+
+
+# FROM report.page: """One self-contained HTML page about a set of fused pairs: arrays and tables in, text out."""
+
 
 _OTHER_QUALITY = 72
 _TOP_CHANNELS = 32

@@ -1,14 +1,78 @@
-"""Pictures as `data:` URIs, and coloured layers that let the image below shine through."""
+"""Heat maps over images."""
 
 import base64
 import io
+import math
+import pathlib
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from camfuse_jax.report.heatmaps import COLOURS
+from camfuse_jax.images.picture import write_rgb
+
+COLOURS = "inferno"  # perceptually even, and readable without telling red from green
+
+
+def overlay(
+    image: UInt8[np.ndarray, "h w"], heat: Float[np.ndarray, "h w"], *, strength: float = 0.6
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Lays a heat map in [0, 1] over a gray image: the hotter, the more of the colour.
+
+    Args:
+        image: Gray levels.
+        heat: Map of the same size.
+        strength: Share of the colour where the map is 1.
+    """
+    import matplotlib  # here: `camfuse fuse` of a pair needs no heat map, and starts sooner
+
+    gray = np.repeat(np.asarray(image, np.float64)[..., None], 3, axis=2)
+    heat = np.clip(np.asarray(heat, np.float64), 0, 1)
+    colour = matplotlib.colormaps[COLOURS](heat)[..., :3] * 255
+    share = strength * (0.25 + 0.75 * heat[..., None])
+    return np.rint((1 - share) * gray + share * colour).astype(np.uint8)
+
+
+def write_overlay(path: pathlib.Path, image: UInt8[np.ndarray, "h w"], heat: Float[np.ndarray, "h w"]) -> None:
+    """Writes `overlay` as a PNG.
+
+    Raises:
+        ResourceError: If the file cannot be written.
+    """
+    write_rgb(path, overlay(image, heat))
+
+
+# FROM report.previews: """Grids of labelled pictures."""
+
+
+_LABEL, _GAP = 22, 6
+_WIDEST = 640
+
+
+def balance_grid(tiles: Sequence[tuple[str, UInt8[np.ndarray, "h w *c"]]]) -> UInt8[np.ndarray, "a b 3"]:
+    """Pictures of one size in rows of three, each under its label; shrunk where they are wider than 640 pixels.
+
+    Args:
+        tiles: Label and picture, gray or RGB.
+    """
+    pictures = [Image.fromarray(np.ascontiguousarray(tile)).convert("RGB") for _, tile in tiles]
+    for picture in pictures:
+        picture.thumbnail((_WIDEST, _WIDEST))
+    width, height = max(p.width for p in pictures) + _GAP, max(p.height for p in pictures) + _LABEL + _GAP
+    columns = min(3, len(tiles))
+    sheet = Image.new("RGB", (columns * width + _GAP, math.ceil(len(tiles) / columns) * height + _GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for number, ((label, _), picture) in enumerate(zip(tiles, pictures, strict=True)):
+        left, top = _GAP + number % columns * width, _GAP + number // columns * height
+        draw.text((left, top), label, fill="black", font=font)
+        sheet.paste(picture, (left, top + _LABEL))
+    return np.asarray(sheet)
+
+
+# FROM report.pictures: """Pictures as `data:` URIs, and coloured layers that let the image below shine through."""
+
 
 SHARES = "PuOr_r"
 """Purple is visible, orange infrared: told apart with every common colour vision."""

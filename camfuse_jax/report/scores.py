@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-from camfuse_jax.metrics import ScoreTable, ranks, significance
+from camfuse_jax.metrics.compare import ranks, significance
 from camfuse_jax.metrics.export import MISSING
 from camfuse_jax.metrics.protocol import find_protocol
+from camfuse_jax.metrics.table import ScoreTable
 
 
 @dataclasses.dataclass(frozen=True)

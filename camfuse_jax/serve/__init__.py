@@ -1,1 +1,1 @@
-"""The local page of `camfuse serve`: two images in, the fused one and why, in a browser."""
+"""The local web page of `camfuse serve`."""

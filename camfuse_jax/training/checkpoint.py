@@ -1,8 +1,4 @@
-"""Checkpoints of one stage: orbax steps with a manifest each, beside the config they were made with.
-
-A step is written in `.saving-N`, gets its manifest there, and is renamed to `N`; an old step is renamed before its
-files go. So a folder named by a number is a whole step, unless something damaged it, and then its manifest tells.
-"""
+"""The config a stage's folder was made with: written before its first checkpoint, compared ever after."""
 
 import contextlib
 import json
@@ -21,10 +17,73 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from camfuse_jax.errors import CheckpointError, ResourceError
-from camfuse_jax.safety.files import flush_folder, reserve
-from camfuse_jax.safety.locks import locked
-from camfuse_jax.safety.mismatch import mismatch
-from camfuse_jax.training import manifest, saved_config
+from camfuse_jax.system.checksum import mismatch
+from camfuse_jax.system.files import flush_folder, reserve, write_atomically
+from camfuse_jax.system.locks import locked
+from camfuse_jax.training import manifest, processes
+
+NAME = "config.json"
+
+
+def write(folder: pathlib.Path, config: dict[str, Any]) -> None:
+    """Writes a config into a stage's folder, whole or not at all.
+
+    Raises:
+        OSError: As the system says.
+    """
+    write_atomically(folder / NAME, json.dumps(config, indent=2))
+
+
+def read(folder: pathlib.Path) -> dict[str, Any]:
+    """Reads the config a stage's folder was made with.
+
+    Raises:
+        CheckpointError: If there is none, or it is damaged.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no trained stage ({NAME} is missing).", "Train it first.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}.", "Use another --workdir.") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object.", "Use another --workdir.")
+    return config
+
+
+def agree(folder: pathlib.Path, config: dict[str, Any]) -> None:
+    """Compares a config with the one the folder's checkpoints were made with.
+
+    Raises:
+        CheckpointError: If they differ, with every name that does; or as `read` does.
+    """
+    config, saved = json.loads(json.dumps(config)), read(folder)
+    if saved != config:
+        ours, theirs = _flat(config), _flat(saved)
+        names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+        listed = "; ".join(f"{name}: saved {theirs.get(name)}, now {ours.get(name)}" for name in names)
+        raise CheckpointError(
+            f"{folder} was trained with another config ({listed}).",
+            "Use another --workdir, or the saved settings.",
+        )
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}.{name}" if prefix else name)
+    return flat
+
+
+# FROM training.checkpoint: """Checkpoints of one stage: orbax steps with a manifest each, beside the config they were made with.
+#
+# A step is written in `.saving-N`, gets its manifest there, and is renamed to `N`; an old step is renamed before its
+# files go. So a folder named by a number is a whole step, unless something damaged it, and then its manifest tells.
+# """
+
 
 _KEEP = 2
 _SAVING, _REMOVING = ".saving-", ".removing-"
@@ -56,9 +115,9 @@ class StageCheckpoints:
                 _tidy(folder)
             # Before anything is saved a first attempt's settings bind nobody.
             if _steps(folder):
-                saved_config.agree(folder, config)
+                agree(folder, config)
             elif writable:
-                saved_config.write(folder, config)
+                write(folder, config)
             self._latest = self._newest_good()
         except OSError as error:
             self.close()
@@ -252,3 +311,73 @@ def _os_error(error: Exception) -> str | None:
 def _reason(error: Exception) -> str:
     told = getattr(error, "strerror", None) or _os_error(error)
     return told or (str(error).splitlines() or [type(error).__name__])[0]
+
+
+# FROM training.shared_checkpoints: """A stage's checkpoints for several processes: the leader keeps them, the others are told; no shared disk is needed."""
+
+
+class SharedCheckpoints:
+    """What `StageCheckpoints` is to one process; every process calls the same methods in the same order.
+
+    Args:
+        folder: As there; only the leader's is used.
+        config: As there.
+        writable: As there.
+
+    Raises:
+        CamfuseError: As there, in every process.
+    """
+
+    def __init__(self, folder: pathlib.Path, config: dict[str, Any], *, writable: bool = True):
+        self.folder = folder
+        self._own = processes.in_leader(lambda: StageCheckpoints(folder, config, writable=writable))
+        latest = self._own.latest if self._own else None
+        told = processes.highest(0 if latest is None else latest + 1)
+        self._latest = told - 1 if told else None
+        self._finished = bool(processes.highest(int(bool(self._own and self._own.finished))))
+
+    def __enter__(self) -> "SharedCheckpoints":
+        """Returns the checkpoints themselves."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Gives the folder back."""
+        self.close()
+
+    @property
+    def latest(self) -> int | None:
+        """Number of the newest good step, or None."""
+        return self._latest
+
+    @property
+    def finished(self) -> bool:
+        """Whether the newest good step is the stage's last."""
+        return self._finished
+
+    def save(self, step: int, state: Any, *, last: bool = False) -> None:
+        """Writes a state in the leader and returns, in every process, when it is on disk."""
+        processes.in_leader(lambda: self._leader().save(step, state, last=last))
+        self._latest, self._finished = step, last
+
+    def restore(self, like: Any) -> Any:
+        """The newest good step, read by the leader and sent to the others."""
+        found = processes.in_leader(lambda: self._leader().restore(like))
+        return processes.spread(like if found is None else found)
+
+    def close(self) -> None:
+        """Gives the folder back."""
+        if self._own is not None:
+            self._own.close()
+
+    def _leader(self) -> StageCheckpoints:
+        assert self._own is not None  # called in the leader only
+        return self._own
+
+
+Checkpoints = StageCheckpoints | SharedCheckpoints
+
+
+def open_checkpoints(folder: pathlib.Path, config: dict[str, Any], *, writable: bool = True) -> Checkpoints:
+    """Opens a stage's folder as this process can: by itself, or together with the others."""
+    kind = StageCheckpoints if processes.alone() else SharedCheckpoints
+    return kind(folder, config, writable=writable)

@@ -14,10 +14,11 @@ import optax
 from camfuse_jax.config import TrainConfig
 from camfuse_jax.data.loader import Loader
 from camfuse_jax.errors import NonFiniteLossError, StoppedError
-from camfuse_jax.safety import signals
-from camfuse_jax.training import cluster, parallel
+from camfuse_jax.system import signals
+from camfuse_jax.training import processes
+from camfuse_jax.training import step as parallel
+from camfuse_jax.training.checkpoint import Checkpoints
 from camfuse_jax.training.progress import Progress, Unseen
-from camfuse_jax.training.shared_checkpoints import Checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +69,14 @@ def fit(
     devices = devices or jax.device_count()
     state = parallel.TrainState(jnp.int32(0), task.params, task.tx.init(task.params))
     # Other machines' processes may have computed the start with other last bits.
-    state = cluster.spread(state) if checkpoints.latest is None else checkpoints.restore(state)
+    state = processes.spread(state) if checkpoints.latest is None else checkpoints.restore(state)
     first = int(state.step)
     if first >= total_steps:
         print(f"{task.title}: already trained to step {first}", file=sys.stderr)
         return jax.tree.map(np.asarray, state)
     loader.restore({**loader.state(), "step": first})
     step_fn = parallel.make_step(task.loss_fn, task.tx, devices=devices)
-    progress = (Progress if cluster.leads() else Unseen)(
+    progress = (Progress if processes.leads() else Unseen)(
         task.title,
         total_steps=total_steps,
         first_step=first,
@@ -92,7 +93,7 @@ def fit(
             jax.block_until_ready(recent[-1:])
             recent.append(metrics)
             # One process's signal stops all of them after the same step.
-            signal = cluster.highest(stopped() or 0, after=(replicated, metrics)) or None
+            signal = processes.highest(stopped() or 0, after=(replicated, metrics)) or None
             saving = step % config.checkpoint_every == 0 or step == total_steps or signal is not None
             if saving or step % config.log_every == 0:
                 progress.report(step, _means(recent, last_step=step, checkpoints=checkpoints))

@@ -11,7 +11,7 @@ import pathlib
 import stat
 from typing import Any, NamedTuple
 
-from camfuse_jax.safety.files import write_atomically
+from camfuse_jax.system.files import write_atomically
 
 NAME = "manifest.json"
 _FORMAT = 1

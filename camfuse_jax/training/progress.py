@@ -11,7 +11,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from camfuse_jax.errors import ResourceError
-from camfuse_jax.safety.files import write_atomically
+from camfuse_jax.system.files import write_atomically
 
 _SECONDS_BETWEEN_LINES = 30.0
 

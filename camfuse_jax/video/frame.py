@@ -1,11 +1,31 @@
-"""What every source of moving pictures gives: frames with their times, and facts that are known before."""
+"""PyAV, which brings FFmpeg with it: loaded only when a video is read or written."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Num, UInt
+
+from camfuse_jax.errors import UsageError
+
+
+def load_av() -> Any:
+    """The module `av`.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UsageError(
+            "Video files and streams need PyAV, which is not installed.", "pip install 'camfuse-jax[video]'."
+        ) from error
+    return av
+
+
+# FROM video.frame: """What every source of moving pictures gives: frames with their times, and facts that are known before."""
 
 
 class Frame(NamedTuple):
@@ -58,3 +78,19 @@ class Reader(Protocol):
 
     def times(self) -> list[float]:
         """Times of all frames, without decoding them; nothing for live sources."""
+
+
+# FROM video.decoding: """Decoded frames of FFmpeg as arrays, upright and at their own depth."""
+
+
+def samples_of(frame: Any) -> UInt[np.ndarray, "h w *c"]:
+    """Samples of a PyAV frame: deep gray as uint16 over the whole range, everything else as 8-bit RGB.
+
+    Gray of 8 bits becomes RGB of equal channels too: FFmpeg then applies the stream's range (16 to 235, or full).
+    A recorder's rotation mark is applied in steps of 90 degrees.
+    """
+    deep = frame.format.is_luma if hasattr(frame.format, "is_luma") else frame.format.name.startswith("gray")
+    deep = deep and frame.format.components[0].bits > 8
+    samples = frame.to_ndarray(format="gray16le" if deep else "rgb24")
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(samples, turns)) if turns else samples

@@ -10,9 +10,7 @@ import numpy as np
 from jaxtyping import Num
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.video.decoding import samples_of
-from camfuse_jax.video.frame import Facts, Frame
-from camfuse_jax.video.library import load_av
+from camfuse_jax.video.frame import Facts, Frame, load_av, samples_of
 
 OPEN_SECONDS, SILENCE_SECONDS = 10.0, 10.0
 _POLL_SECONDS = 0.05

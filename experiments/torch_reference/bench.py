@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from camfuse_jax import fusion
 from camfuse_jax.config import Config
 from camfuse_jax.errors import CamfuseError, UsageError
+from camfuse_jax.fusion.params import load_params
 from torch_reference import table
 from torch_reference.bench_worker import RUN, STOP, Case, serve
 from torch_reference.peak import Peak, measure
@@ -69,7 +69,7 @@ def bench(config: Config, options: Any, *, weights: str, out: pathlib.Path) -> N
 
     Args:
         config: Batch size and crop of the training steps.
-        options: `camfuse_jax.options.Bench`.
+        options: `camfuse_jax.stages.Bench`.
         weights: As `load_params` takes them.
         out: Folder of the table.
 
@@ -79,7 +79,7 @@ def bench(config: Config, options: Any, *, weights: str, out: pathlib.Path) -> N
     """
     if options.rounds < 1 or options.threads < 0:
         raise UsageError("bench.rounds must be 1 or more and bench.threads 0 or more.")
-    net = fusion.load_params(weights).net
+    net = load_params(weights).net
     # Nobody takes a GPU's whole memory beforehand.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     cases = list(_cases(config, options, weights))

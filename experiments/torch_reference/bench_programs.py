@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.fusion import Params, load_params
+from camfuse_jax.fusion.params import Params, load_params
 from torch_reference.bench_worker import Case
 
 _STEPS = 10_000  # of the schedule; more than are ever timed
@@ -42,7 +42,7 @@ def _label(case: Case) -> np.ndarray:
 def _jax(case: Case) -> Program:
     import jax
 
-    from camfuse_jax.fusion import fuse
+    from camfuse_jax.fusion.fuse import fuse
 
     jax.config.update("jax_enable_compilation_cache", False)
     params = load_params(case.weights)
@@ -64,20 +64,20 @@ def _jax_step(case: Case, params: Params) -> Callable[[], None]:
     import jax
     import jax.numpy as jnp
 
-    from camfuse_jax.stages import train_autoencoder, train_classifier
-    from camfuse_jax.training import parallel
-    from camfuse_jax.training.optimizer import make_optimizer
+    from camfuse_jax.training import autoencoder, classifier
+    from camfuse_jax.training import step as parallel
+    from camfuse_jax.training.step import make_optimizer
 
     config = dataclasses.replace(case.config, net=params.net)
     devices = jax.local_device_count()
     batch: dict[str, np.ndarray] = {"image": _images(case)[0] * 2 - 1}
     if case.work == "ae":
         tree, frozen = {"encoder": params.encoder, "decoder": params.decoder}, {}
-        loss_fn, tx = train_autoencoder.make_loss(config), make_optimizer(config.ae, total_steps=_STEPS)
+        loss_fn, tx = autoencoder.make_loss(config), make_optimizer(config.ae, total_steps=_STEPS)
     else:
         tree, frozen = params.classifier, {"encoder": params.encoder}
         batch["label"] = _label(case)
-        loss_fn = train_classifier.make_loss(config, steps_per_epoch=0)  # alpha acts from the first step
+        loss_fn = classifier.make_loss(config, steps_per_epoch=0)  # alpha acts from the first step
         tx = make_optimizer(config.cls, total_steps=_STEPS)
     step = parallel.make_step(loss_fn, tx, devices=devices)
     state = parallel.replicate(parallel.TrainState(jnp.int32(0), tree, tx.init(tree)), devices=devices)
@@ -153,7 +153,7 @@ def _openvino(case: Case) -> Program:
 def _onnx(case: Case) -> bytes:
     if case.work != "fuse":
         raise UsageError("An exported network does not train.")
-    from camfuse_jax.export import to_onnx
+    from camfuse_jax.export.onnx import to_onnx
 
     return to_onnx(load_params(case.weights))
 

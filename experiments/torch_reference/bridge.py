@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from camfuse_jax.fusion import Params
+from camfuse_jax.fusion.params import Params
 from torch_reference.convert import to_torch
 from torch_reference.networks import CamFuse
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from camfuse_jax import fusion
-from camfuse_jax.data.folders import pair_paths
+from camfuse_jax.data.pairs import pair_paths
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images import read_gray
+from camfuse_jax.fusion.params import load_params
+from camfuse_jax.images.picture import read_gray
 
 _DEMO = pathlib.Path(fusion.__file__).parents[1] / "demo"
 _SMALLEST = 80
@@ -29,7 +29,7 @@ def parity(options: Any) -> None:
     from torch_reference.parity import parity as run
 
     name = options.weights or "tno"
-    params = fusion.load_params(name)
+    params = load_params(name)
     run(options.config, params, _pairs(options), weights=name, out=options.out or options.workdir / "parity")
 
 

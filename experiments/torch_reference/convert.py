@@ -19,8 +19,8 @@ import safetensors
 import safetensors.numpy
 
 from camfuse_jax.errors import CamfuseError, CheckpointError, ResourceError, UsageError
-from camfuse_jax.fusion import load_params, save_params
-from camfuse_jax.safety.seal import seal
+from camfuse_jax.fusion.params import load_params, save_params
+from camfuse_jax.system.checksum import seal
 
 Arrays = Mapping[str, np.ndarray]
 _ENTRY, _SEAL = "camfuse_jax", "sha256"

@@ -12,12 +12,13 @@ import jaxlib
 import numpy as np
 import torch
 
-from camfuse_jax import cam, fusion
+from camfuse_jax import cam
 from camfuse_jax.config import Config
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.fusion import Params
+from camfuse_jax.fusion.fuse import explain, fuse
+from camfuse_jax.fusion.params import Params
 from camfuse_jax.fusion.rules import combine
-from camfuse_jax.nets import make_classifier, make_decoder, make_encoder
+from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
 from torch_reference import fusion as torch_fusion
 from torch_reference import parity_gpu, parity_training, table
 from torch_reference.bridge import from_params, nchw, nhwc
@@ -81,17 +82,17 @@ def _forward(params: Params, pairs: Images) -> Iterator[Row]:
     for name, ir, vis in pairs:
         with torch.no_grad():
             theirs = torch_fusion.fuse_u8(model, *(torch.tensor(x)[None, None] for x in (ir, vis)))[0, 0].numpy()
-        yield compare_levels(f"fused, 8 bit: {name}", np.asarray(fusion.fuse(params, ir, vis)), theirs)
+        yield compare_levels(f"fused, 8 bit: {name}", np.asarray(fuse(params, ir, vis)), theirs)
 
 
 def _intermediates(params: Params, model: CamFuse, both: np.ndarray) -> Iterator[Row]:
     """Everything between a pair (2, h, w, 1) in [0, 1] and its fused image."""
     told = "x".join(map(str, both.shape))
     ours = jax.jit(_ours)(params, both)
-    seen = fusion.explain(params, both[:1], both[1:])
+    seen = explain(params, both[:1], both[1:])
     ours["CAM at image size"] = np.concatenate([seen.ir_cam, seen.vis_cam])
     ours["CAAM at image size"] = np.concatenate([seen.ir_caam, seen.vis_caam])
-    ours["fused, float"] = fusion.fuse(params, both[:1], both[1:])
+    ours["fused, float"] = fuse(params, both[:1], both[1:])
     exact = _theirs(copy.deepcopy(model).double(), nchw(both).double())
     for name, value in _theirs(model, nchw(both)).items():
         yield compare(name, told, ours[name], value, exact=exact[name], allowed=FORWARD)

@@ -11,11 +11,12 @@ import torch
 
 from camfuse_jax import cam, losses
 from camfuse_jax.config import Config
-from camfuse_jax.fusion import Params
-from camfuse_jax.nets import make_classifier, make_encoder
-from camfuse_jax.stages import train_autoencoder, train_classifier
-from camfuse_jax.training import parallel
-from camfuse_jax.training.optimizer import make_optimizer
+from camfuse_jax.fusion.params import Params
+from camfuse_jax.nets.build import make_classifier, make_encoder
+from camfuse_jax.training import autoencoder
+from camfuse_jax.training import classifier as train_classifier
+from camfuse_jax.training import step as parallel
+from camfuse_jax.training.step import make_optimizer
 from torch_reference import losses as torch_losses
 from torch_reference import training
 from torch_reference.bridge import batches, from_params, nchw, torch_arrays
@@ -52,7 +53,7 @@ def _autoencoder_losses(config: Config, params: Params, image: np.ndarray, label
         return _as_model(nchw(image), model)
 
     def restored(tree: Any) -> jax.Array:
-        return train_autoencoder.reconstruct(config, tree, image)
+        return autoencoder.reconstruct(config, tree, image)
 
     return {
         "L_pixel (Eq. 8)": (
@@ -147,7 +148,7 @@ def _as_model(x: torch.Tensor, model: CamFuse) -> torch.Tensor:
 
 def _steps_autoencoder(config: Config, params: Params, given: list[Any]) -> Iterator[Row]:
     tree = {"encoder": params.encoder, "decoder": params.decoder}
-    loss_fn = train_autoencoder.make_loss(config)
+    loss_fn = autoencoder.make_loss(config)
     ours, after = _train(tree, {}, loss_fn, config.ae, [{"image": image} for image, _ in given])
 
     def run(model: CamFuse) -> tuple[list[float], CamFuse]:

@@ -7,7 +7,7 @@ from PIL import Image
 from small_nets import small_params
 
 from camfuse_jax import fuse, save_params
-from camfuse_jax.images import write_picture
+from camfuse_jax.images.write import write_picture
 
 
 @pytest.mark.slow

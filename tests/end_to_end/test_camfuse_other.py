@@ -11,7 +11,7 @@ from small_nets import small_params
 
 from camfuse_jax import save_params
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images import write_picture
+from camfuse_jax.images.write import write_picture
 
 
 def test_help_shows_an_example_each_and_loads_no_jax(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from command_line import environment, free_port, refused
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images import write_picture
+from camfuse_jax.images.write import write_picture
 
 NAMES = [f"{number:02d}" for number in range(1, 8)]
 

@@ -14,7 +14,8 @@ from small_nets import small_params
 
 from camfuse_jax import fuse
 from camfuse_jax.cli import main
-from camfuse_jax.images import read_picture, write_picture
+from camfuse_jax.images.picture import read_picture
+from camfuse_jax.images.write import write_picture
 
 pytest.importorskip("av")
 from moving import HEIGHT, WIDTH, read_video, sound_of, texture, tone_begins, write_video

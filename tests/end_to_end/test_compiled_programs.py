@@ -11,7 +11,7 @@ from command_line import PACKAGE_ROOT
 from small_nets import small_params
 
 from camfuse_jax import save_params
-from camfuse_jax.images import write_picture
+from camfuse_jax.images.write import write_picture
 
 _COUNTED = """
 import json, sys, warnings

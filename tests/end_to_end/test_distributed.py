@@ -10,9 +10,9 @@ import time
 
 import pytest
 from command_line import RUN, environment
+from stress.fixtures import SETTINGS
 
 from camfuse_jax.data.synthetic import write_synthetic_dataset
-from camfuse_jax.stress.rehearsal import SETTINGS
 
 SHORT = (*SETTINGS, "--ae.steps-per-epoch", "8", "--cls.epochs", "8", "--ae.log-every", "1", "--cls.log-every", "1")
 LONG = (*SHORT, "--ae.steps-per-epoch", "100000")

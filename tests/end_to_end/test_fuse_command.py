@@ -6,7 +6,7 @@ from PIL import Image
 from small_nets import small_params
 
 from camfuse_jax import fuse
-from camfuse_jax.images import luma, write_gray, write_rgb
+from camfuse_jax.images.picture import luma, write_gray, write_rgb
 
 
 def _read(path):

@@ -9,11 +9,12 @@ import pytest
 
 from camfuse_jax import load_params
 from camfuse_jax.config import Modality
-from camfuse_jax.data import find_pairs
-from camfuse_jax.images import read_gray
-from camfuse_jax.metrics import ssim, vif
-from camfuse_jax.nets import make_classifier, make_decoder, make_encoder
-from camfuse_jax.runtime import compiler_options
+from camfuse_jax.data.pairs import find_pairs
+from camfuse_jax.images.picture import read_gray
+from camfuse_jax.metrics.ssim import ssim
+from camfuse_jax.metrics.vif import vif
+from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
+from camfuse_jax.system.runtime import compiler_options
 
 
 def _run(params, images_u8):

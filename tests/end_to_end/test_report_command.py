@@ -9,7 +9,7 @@ from small_nets import small_params
 
 from camfuse_jax import save_params
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images import write_gray
+from camfuse_jax.images.picture import write_gray
 
 NAMES = ("a_1", "b<2", "c_3")
 

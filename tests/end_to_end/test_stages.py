@@ -10,7 +10,7 @@ import pytest
 from command_line import refused
 
 from camfuse_jax import load_params
-from camfuse_jax.images import read_gray, write_gray
+from camfuse_jax.images.picture import read_gray, write_gray
 
 NARROW = (
     *("--net.encoder-widths", 4, 4, 6, 6, 6, "--net.decoder-widths", 6, 6, 4, 4),

@@ -10,9 +10,9 @@ import pytest
 from command_line import RUN, environment, refused
 from small_nets import small_params
 
-from camfuse_jax.fusion import save_params
-from camfuse_jax.images import read_gray, write_gray
-from camfuse_jax.metrics import BASELINES
+from camfuse_jax.fusion.params import save_params
+from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.metrics.compare import BASELINES
 
 NAMES = ("a", "b")
 
@@ -104,7 +104,7 @@ def test_figures(run, place, monkeypatch):
     ids=lambda value: " ".join(map(str, value))[:30] if isinstance(value, tuple) else None,
 )
 def test_mistakes_end_with_a_line(place, monkeypatch, capsys, stage, options, code, told):
-    from camfuse_jax.app import main
+    from camfuse_jax.stages import main
 
     monkeypatch.setenv("XLA_FLAGS", "")  # `main` sets it for its process; here it is put back
     monkeypatch.delenv("CAMFUSE_PEERS", raising=False)

@@ -10,8 +10,8 @@ from small_nets import small_params
 from camfuse_jax.config import Config
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.fusion import save_params
-from camfuse_jax.images import write_gray
+from camfuse_jax.fusion.params import save_params
+from camfuse_jax.images.picture import write_gray
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from command_line import RUN, environment, refused
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images import read_picture, write_picture
+from camfuse_jax.images.picture import read_picture
+from camfuse_jax.images.write import write_picture
 
 REPO = RUN.parents[1]
 SIZES = ((1, 1), (1, 7), (9, 1), (2, 3), (17, 33))

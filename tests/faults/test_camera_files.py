@@ -10,10 +10,11 @@ from PIL import Image
 from small_nets import small_params
 
 from camfuse_jax import save_params
+from camfuse_jax.batch import run
 from camfuse_jax.cli import main
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.images import read_picture, write_picture
-from camfuse_jax.stages import fuse_pairs
+from camfuse_jax.images.picture import read_picture
+from camfuse_jax.images.write import write_picture
 
 GRAY = np.random.default_rng(0).integers(0, 256, (20, 24), dtype=np.uint8)
 
@@ -111,7 +112,7 @@ def test_an_interrupted_run_does_only_what_is_missing(place, capsys, monkeypatch
     for name in ("a", "b", "c"):
         write_picture(place / "ir" / f"{name}.png", GRAY)
         write_picture(place / "vis" / f"{name}.png", GRAY[::-1].copy())
-    real, calls = fuse_pairs.fuse_frame, []
+    real, calls = run.fuse_frame, []
 
     def once(*arguments, **options):
         if calls:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from camfuse_jax.data.pairing import read_table
+from camfuse_jax.data.pairs import read_table
 from camfuse_jax.errors import InputError
-from camfuse_jax.frames.warp import read_homography
-from camfuse_jax.images import write_gray
+from camfuse_jax.images.picture import write_gray
+from camfuse_jax.pair.register import read_homography
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from camfuse_jax.errors import InputError
 
 av = pytest.importorskip("av")
 
-from camfuse_jax.fusion import save_params  # noqa: E402
-from camfuse_jax.stages.fuse_video import VideoJob, fuse_video  # noqa: E402
-from camfuse_jax.stress import small  # noqa: E402
-from camfuse_jax.stress.moving import FRAMES, video_files  # noqa: E402  (needs PyAV)
-from camfuse_jax.video.files import FileReader  # noqa: E402
+from stress.fixtures import FRAMES, video_files  # noqa: E402
+
+from camfuse_jax.fusion.params import save_params  # noqa: E402
+from camfuse_jax.video.fuse import VideoJob, fuse_video  # noqa: E402
+from camfuse_jax.video.reader import FileReader  # noqa: E402
 
 
 def test_a_title_that_is_no_text(tmp_path):

@@ -7,13 +7,14 @@ import signal
 import jax
 import numpy as np
 import pytest
+from stress.fixtures import SETTINGS
 
-from camfuse_jax.app import main
 from camfuse_jax.data.synthetic import write_synthetic_dataset
-from camfuse_jax.safety import signals
-from camfuse_jax.safety.locks import locked
-from camfuse_jax.stress.rehearsal import SETTINGS
-from camfuse_jax.training import loop, parallel
+from camfuse_jax.stages import main
+from camfuse_jax.system import signals
+from camfuse_jax.system.locks import locked
+from camfuse_jax.training import loop
+from camfuse_jax.training import step as parallel
 
 SHORT = (*SETTINGS, "--ae.steps-per-epoch", "8")
 
@@ -52,8 +53,6 @@ def _state(workdir, monkeypatch):
     def fit(*arguments, **options):
         kept.append(original(*arguments, **options))
         return kept[-1]
-
-    from camfuse_jax.stages import train_autoencoder
 
     with monkeypatch.context() as patch:
         patch.setattr(train_autoencoder, "fit", fit)

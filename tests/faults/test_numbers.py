@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import pytest
 from small_nets import small_params
+from stress.soak import TOLERANCE, odd_images
 
 from camfuse_jax import explain, fuse
-from camfuse_jax.fusion.program import fuse_unit
-from camfuse_jax.stress.numbers import TOLERANCE, odd_images
+from camfuse_jax.fusion.forward import fuse_unit
 
 SIDE = 32
 

@@ -7,13 +7,13 @@ import subprocess
 import numpy as np
 import pytest
 from command_line import run_command
+from stress import fixtures
+from stress.fixtures import SETTINGS
 
 from camfuse_jax import save_params
-from camfuse_jax.app import main
 from camfuse_jax.data.synthetic import write_synthetic_dataset
-from camfuse_jax.images import read_gray, write_gray
-from camfuse_jax.stress import small
-from camfuse_jax.stress.rehearsal import SETTINGS
+from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.stages import main
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +26,8 @@ def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sources")
     for kind, seed in (("ir", 0), ("vis", 1)):
         for name in ("a", "b"):
-            write_gray(folder / kind / f"{name}.png", small.picture(seed, (60, 80)))
-    save_params(folder / "small.safetensors", small.params())
+            write_gray(folder / kind / f"{name}.png", fixtures.picture(seed, (60, 80)))
+    save_params(folder / "fixtures.safetensors", fixtures.params())
     return folder
 
 
@@ -45,7 +45,7 @@ def tiny_disk(tmp_path):
 
 def _fuse(capsys, sources, out, ir="ir", vis="vis"):
     arguments = ["--stage", "fuse", "--ir", sources / ir, "--vis", sources / vis, "--out", out]
-    code = main([str(a) for a in (*arguments, "--weights", sources / "small.safetensors")])
+    code = main([str(a) for a in (*arguments, "--weights", sources / "fixtures.safetensors")])
     return code, capsys.readouterr().err.splitlines()
 
 
@@ -107,12 +107,12 @@ def test_names_of_other_scripts_and_of_the_greatest_length(capsys, sources, tmp_
         shutil.copy(sources / kind / "a.png", tmp_path / "夜 вид" / kind / "é ü.png")
     out = tmp_path / "夜 вид" / "résultat"
     arguments = ["--ir", tmp_path / "夜 вид" / "ir", "--vis", tmp_path / "夜 вид" / "vis", "--out", out]
-    assert main([str(a) for a in ("--stage", "fuse", *arguments, "--weights", sources / "small.safetensors")]) == 0
+    assert main([str(a) for a in ("--stage", "fuse", *arguments, "--weights", sources / "fixtures.safetensors")]) == 0
     np.testing.assert_array_equal(read_gray(out / name), read_gray(out / "é ü.png"))
     capsys.readouterr()
     # A single pair has heat maps, whose names are longer still.
     pair = ("--ir", arguments[1] / name, "--vis", arguments[3] / name, "--out", out)
-    assert main([str(a) for a in ("--stage", "fuse", *pair, "--weights", sources / "small.safetensors")]) == 5
+    assert main([str(a) for a in ("--stage", "fuse", *pair, "--weights", sources / "fixtures.safetensors")]) == 5
     err = capsys.readouterr().err.splitlines()
     assert len(err) == 1
     assert "File name too long" in err[0]

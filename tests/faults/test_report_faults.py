@@ -5,10 +5,10 @@ import pytest
 from small_nets import small_params
 
 from camfuse_jax import save_params
-from camfuse_jax.app import main
 from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images import write_gray
-from camfuse_jax.stages.report_page import report_page
+from camfuse_jax.images.picture import write_gray
+from camfuse_jax.report.build import report_page
+from camfuse_jax.stages import main
 
 
 @pytest.fixture

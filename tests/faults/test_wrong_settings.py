@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from camfuse_jax.app import main
 from camfuse_jax.config import Config, from_json
 from camfuse_jax.data.synthetic import write_synthetic_dataset
 from camfuse_jax.errors import UsageError
-from camfuse_jax.images import write_gray
+from camfuse_jax.images.picture import write_gray
+from camfuse_jax.stages import main
 
 NARROW = (
     *("--net.init", "he", "--net.encoder-widths", 4, 4, 4, 4, 4, "--net.decoder-widths", 4, 4, 4, 4),

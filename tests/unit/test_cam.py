@@ -12,7 +12,8 @@ from random_params import random_params
 
 from camfuse_jax.cam import caam, cam, channel_gains, channel_weights, class_weights, fuse_features, min_max
 from camfuse_jax.config import Modality
-from camfuse_jax.nets import Classifier, Decoder, Encoder
+from camfuse_jax.nets.autoencoder import Decoder, Encoder
+from camfuse_jax.nets.classifier import Classifier
 
 RNG = np.random.default_rng(5)
 LAST = RNG.uniform(0, 2, (3, 4, 5, 6)).astype(np.float32)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from camfuse_jax.stages.overlap import overlapped
+from camfuse_jax.batch.run import overlapped
 
 
 def _run(items, **changed):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from camfuse_jax import runtime
+from camfuse_jax.system import runtime
 
 
 @pytest.fixture(autouse=True)

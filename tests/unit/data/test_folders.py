@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from camfuse_jax.data.folders import data_root, find_pairs, load_splits, pair_paths, read_split
+from camfuse_jax.data.pairs import data_root, find_pairs, load_splits, pair_paths, read_split
 from camfuse_jax.errors import InputError
-from camfuse_jax.images import write_gray
+from camfuse_jax.images.picture import write_gray
 
 REAL = Path(os.environ.get("CAMFUSE_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 

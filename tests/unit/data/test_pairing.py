@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfuse_jax.data.pairing import IR_WORDS, VIS_WORDS, find_pairing, read_table, without_word
+from camfuse_jax.data.pairs import IR_WORDS, VIS_WORDS, find_pairing, read_table, without_word
 from camfuse_jax.errors import InputError, UsageError
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camfuse_jax.data.prepare import pair_source, photo_source, prepare
+from camfuse_jax.data.records import pair_source, photo_source, prepare
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
-from camfuse_jax.images import read_gray, write_gray
+from camfuse_jax.images.picture import read_gray, write_gray
 
 REAL = Path(os.environ.get("CAMFUSE_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not REAL.is_dir(), reason="no data folder: set CAMFUSE_DATA")
@@ -154,7 +154,7 @@ def test_records_that_cannot_be_written(mixed, tmp_path):
 
 def test_importing_the_package_imports_no_record_library():
     code = (
-        "import sys, camfuse_jax.data.prepare, camfuse_jax.data.synthetic, camfuse_jax.data.sources;"
+        "import sys, camfuse_jax.data.records, camfuse_jax.data.synthetic, camfuse_jax.data.sources;"
         "assert not {'tensorflow_datasets', 'array_record', 'tensorflow'} & sys.modules.keys()"
     )
     subprocess.run(

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from camfuse_jax.data.folders import find_pairs
+from camfuse_jax.data.pairs import find_pairs
 from camfuse_jax.data.sources import ArraySource, CachedSource, ConcatSource, FileSource, PairSource, Source
 from camfuse_jax.errors import InputError
-from camfuse_jax.images import write_gray
+from camfuse_jax.images.picture import write_gray
 
 
 def _images(count, seed=0):

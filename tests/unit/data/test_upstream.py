@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from camfuse_jax.data import upstream
-from camfuse_jax.data.folders import data_root
-from camfuse_jax.data.prepare import pair_source, photo_source
-from camfuse_jax.data.unpack import unpack_zip
+from camfuse_jax.data.pairs import data_root
+from camfuse_jax.data.records import pair_source, photo_source
+from camfuse_jax.data.upstream import unpack_zip
 from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images import read_gray, write_gray
+from camfuse_jax.images.picture import read_gray, write_gray
 
 
 @pytest.fixture

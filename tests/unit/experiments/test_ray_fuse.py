@@ -13,8 +13,12 @@ from small_nets import small_params
 
 from camfuse_jax import save_params
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.frames import FrameSettings, fuse_frame, prepare, to_levels
-from camfuse_jax.images import picture_bytes, read_picture, read_picture_file, write_picture
+from camfuse_jax.images.picture import read_picture, read_picture_file
+from camfuse_jax.images.write import picture_bytes, write_picture
+from camfuse_jax.pair import fuse as fuse_frame
+from camfuse_jax.pair import prepare
+from camfuse_jax.pair.fuse import to_levels
+from camfuse_jax.pair.prepare import FrameSettings
 
 
 def _row(name, seed, height=24, width=30, depth=np.uint8):

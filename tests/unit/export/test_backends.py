@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 import camfuse_jax
-from camfuse_jax import export, fusion
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.export import backends
+from camfuse_jax.export.runtimes import fuse
+from camfuse_jax.fusion.fuse import fuse as fuse_arrays
+from camfuse_jax.fusion.params import balanced, load_params, with_rule
 
 RUNTIMES = ("onnxruntime", "openvino")
 
 
 @pytest.fixture(scope="module")
 def params():
-    return fusion.load_params("tno")
+    return load_params("tno")
 
 
 def _pair(shape, dtype=np.float32, seed=0):
@@ -32,7 +33,7 @@ def _need(backend):
 
 
 def test_the_public_fuse_is_the_one_with_a_backend():
-    assert camfuse_jax.fuse is export.fuse
+    assert camfuse_jax.fuse is fuse
 
 
 @pytest.mark.parametrize("backend", RUNTIMES)
@@ -42,7 +43,7 @@ def test_the_public_fuse_is_the_one_with_a_backend():
 def test_same_image_type_and_shape_as_jax(params, backend, shape, dtype):
     _need(backend)
     ir, vis = _pair(shape, dtype)
-    ours, theirs = (export.fuse(params, ir, vis, backend=name) for name in ("jax", backend))
+    ours, theirs = (fuse(params, ir, vis, backend=name) for name in ("jax", backend))
     assert isinstance(theirs, jax.Array)
     assert (theirs.shape, theirs.dtype) == (ours.shape, ours.dtype) == (shape, dtype)
     top = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
@@ -53,17 +54,17 @@ def test_same_image_type_and_shape_as_jax(params, backend, shape, dtype):
 def test_types_that_differ_give_float32(params):
     _need("onnxruntime")
     ir, vis = _pair((24, 31))[0], _pair((24, 31), np.uint8)[1]
-    assert export.fuse(params, ir, vis, backend="onnxruntime").dtype == jnp.float32
+    assert fuse(params, ir, vis, backend="onnxruntime").dtype == jnp.float32
 
 
 def test_gains_are_seen_and_the_network_is_kept_as_long_as_its_weights():
     _need("onnxruntime")
     ir, vis = _pair((24, 31))
     before = len(backends._NETWORKS)
-    leaning = fusion.balanced(fusion.load_params("tno"), ir_gain=4.0)
-    expected = fusion.fuse(leaning, ir, vis)
+    leaning = balanced(load_params("tno"), ir_gain=4.0)
+    expected = fuse_arrays(leaning, ir, vis)
     first = backends.network(leaning, "onnxruntime")
-    np.testing.assert_allclose(export.fuse(leaning, ir, vis, backend="onnxruntime"), expected, atol=2e-5)
+    np.testing.assert_allclose(fuse(leaning, ir, vis, backend="onnxruntime"), expected, atol=2e-5)
     assert backends.network(leaning, "onnxruntime") is first
     del leaning, first
     gc.collect()
@@ -73,13 +74,13 @@ def test_gains_are_seen_and_the_network_is_kept_as_long_as_its_weights():
 def test_errors_say_what_to_do(params, monkeypatch):
     ir, vis = _pair((24, 31))
     with pytest.raises(InputError, match="shape"):
-        export.fuse(params, ir, vis[:20], backend="onnxruntime")
+        fuse(params, ir, vis[:20], backend="onnxruntime")
     with pytest.raises(UsageError, match=r"within jax\.jit"):
-        jax.jit(lambda ir: export.fuse(params, ir, vis, backend="onnxruntime"))(ir)
+        jax.jit(lambda ir: fuse(params, ir, vis, backend="onnxruntime"))(ir)
     _need("onnxruntime")
     with pytest.raises(UsageError, match="adaptive"):
-        export.fuse(fusion.with_rule(params, "adaptive"), ir, vis, backend="onnxruntime")
+        fuse(with_rule(params, "adaptive"), ir, vis, backend="onnxruntime")
     for backend in RUNTIMES:
         monkeypatch.setitem(sys.modules, backend, None)
         with pytest.raises(UsageError, match=f"needs the package {backend}"):
-            export.fuse(fusion.load_params("tno"), ir, vis, backend=backend)
+            fuse(load_params("tno"), ir, vis, backend=backend)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from small_nets import NET, small_params
 
-from camfuse_jax import balanced, export
+from camfuse_jax import balanced
 from camfuse_jax.config import FusionConfig
 from camfuse_jax.errors import CamfuseError, UsageError
-from camfuse_jax.export.check import onnx_session
-from camfuse_jax.stages.export_network import export_network
+from camfuse_jax.export.check import SIZES, TOLERANCE, export_network, onnx_session, to_stablehlo
+from camfuse_jax.export.onnx import to_onnx
 
 VARIANTS = [NET, dataclasses.replace(NET, phase_bias=False, margin=0)]
 
@@ -19,17 +19,17 @@ def _write(kind, params):
     if kind == "onnx":
         pytest.importorskip("onnx", reason="ONNX is not installed: pip install '.[export]'")
         pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install '.[export]'")
-        return export.to_onnx(params)
+        return to_onnx(params)
     pytest.importorskip("flatbuffers", reason="flatbuffers is not installed: pip install '.[export]'")
-    return export.to_stablehlo(params)
+    return to_stablehlo(params)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
 @pytest.mark.parametrize("net", VARIANTS, ids=["phase bias, margin", "plain"])
 def test_exported_network_is_fuse(kind, net):
     params = small_params(net, fusion=FusionConfig())
-    sizes = export.SIZES if (kind, net) == ("onnx", NET) else [(1, 1, 1), (2, 35, 29)]
-    assert export.check(kind, _write(kind, params), params, sizes=sizes) < export.TOLERANCE
+    sizes = SIZES if (kind, net) == ("onnx", NET) else [(1, 1, 1), (2, 35, 29)]
+    assert export.check(kind, _write(kind, params), params, sizes=sizes) < TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_exported_network_is_fuse(kind, net):
 )
 def test_every_exported_rule_and_the_balance_are_those_of_fuse(fusion):
     params = balanced(small_params(fusion=fusion), ir_gain=3.0)
-    assert export.check("onnx", _write("onnx", params), params, sizes=[(2, 17, 23)]) < export.TOLERANCE
+    assert export.check("onnx", _write("onnx", params), params, sizes=[(2, 17, 23)]) < TOLERANCE
 
 
 def test_two_equal_and_two_flat_images_are_finite():
@@ -58,14 +58,14 @@ def test_two_equal_and_two_flat_images_are_finite():
 def test_rules_without_onnx_are_refused_by_name(rule):
     pytest.importorskip("onnx", reason="ONNX is not installed: pip install '.[export]'")
     with pytest.raises(UsageError, match=f"Fusion rule {rule} cannot be exported to ONNX") as refused:
-        export.to_onnx(small_params(fusion=FusionConfig(rule=rule)))
+        to_onnx(small_params(fusion=FusionConfig(rule=rule)))
     assert "place, eq5" in str(refused.value)
 
 
 @pytest.mark.parametrize("rule", ["adaptive", "l1"])
 def test_stablehlo_takes_the_rules_that_onnx_does_not(rule):
     params = small_params(fusion=FusionConfig(rule=rule))
-    assert export.check("stablehlo", _write("stablehlo", params), params, sizes=[(2, 17, 23)]) < export.TOLERANCE
+    assert export.check("stablehlo", _write("stablehlo", params), params, sizes=[(2, 17, 23)]) < TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
@@ -76,8 +76,8 @@ def test_other_weights_are_noticed(kind):
 
 
 def test_odd_sizes_are_among_those_checked():
-    assert any(height % 4 and width % 4 and height % 2 and width % 2 for _, height, width in export.SIZES)
-    assert len({count for count, _, _ in export.SIZES}) > 1
+    assert any(height % 4 and width % 4 and height % 2 and width % 2 for _, height, width in SIZES)
+    assert len({count for count, _, _ in SIZES}) > 1
 
 
 def test_onnx_model_says_what_it_takes():

@@ -7,9 +7,7 @@ import pytest
 from scipy import ndimage
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.frames.align import align
-from camfuse_jax.frames.registration import find_shift
-from camfuse_jax.frames.warp import read_homography, resize, warp
+from camfuse_jax.pair.register import align, find_shift, read_homography, resize, warp
 
 
 def _scene(seed, shape=(180, 240)):

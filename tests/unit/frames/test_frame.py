@@ -7,10 +7,13 @@ from small_nets import small_params
 
 from camfuse_jax import fuse
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.frames import FrameSettings, fuse_frame, prepare, to_levels
-from camfuse_jax.images import Picture
-from camfuse_jax.images.colour import luma_unit
+from camfuse_jax.images.color import luma_unit
+from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.ranges import parse_policy
+from camfuse_jax.pair import fuse as fuse_frame
+from camfuse_jax.pair import prepare
+from camfuse_jax.pair.fuse import to_levels
+from camfuse_jax.pair.prepare import FrameSettings
 
 RNG = np.random.default_rng(0)
 GRAY = RNG.integers(0, 256, (12, 16), dtype=np.uint8)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.frames import FrameSettings, SteadyLight, settle
 from camfuse_jax.images.ranges import RangePolicy
+from camfuse_jax.pair.prepare import FrameSettings
+from camfuse_jax.video.calibration import settle
+from camfuse_jax.video.flicker import SteadyLight
 
 
 def test_ranges_come_from_all_samples_and_stay():

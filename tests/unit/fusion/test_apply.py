@@ -9,7 +9,7 @@ from small_nets import NET, parts, small_params
 
 from camfuse_jax import explain, fuse
 from camfuse_jax.errors import InputError
-from camfuse_jax.fusion import apply
+from camfuse_jax.fusion import fuse as apply
 
 SIZE = (13, 10)
 

@@ -8,7 +8,7 @@ from small_nets import small_params
 
 from camfuse_jax import fuse, load_params, save_params
 from camfuse_jax.errors import UsageError
-from camfuse_jax.fusion import balanced
+from camfuse_jax.fusion.params import balanced
 
 
 def test_gains_keep_the_sum_and_set_the_ratio():

@@ -13,8 +13,7 @@ from small_nets import NET, parts, small_params
 
 from camfuse_jax import explain, fuse
 from camfuse_jax.config import FusionConfig
-from camfuse_jax.fusion import Buckets, Exact, plan
-from camfuse_jax.fusion.buckets import MOST, Program
+from camfuse_jax.fusion.dispatch import MOST, Buckets, Exact, Program, plan
 
 PLACE = FusionConfig(base_cells=1.5, place_cells=0.7)
 ROOMY, EXACT = Buckets([Program(40, 40, False)]), Exact()

@@ -14,7 +14,7 @@ from small_nets import parts, small_params
 from camfuse_jax import fuse, load_params, save_params
 from camfuse_jax.config import FusionConfig
 from camfuse_jax.errors import UsageError
-from camfuse_jax.fusion import with_rule
+from camfuse_jax.fusion.params import with_rule
 from camfuse_jax.fusion.rules import class_evidence, combine, ir_share, smooth
 
 PLACE = FusionConfig(base_cells=1.5, place_cells=0.7, level=0.3)

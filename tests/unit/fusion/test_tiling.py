@@ -12,7 +12,7 @@ from small_nets import small_params
 from camfuse_jax import fuse
 from camfuse_jax.config import FusionConfig
 from camfuse_jax.errors import ResourceError
-from camfuse_jax.fusion import Buckets
+from camfuse_jax.fusion.dispatch import Buckets
 from camfuse_jax.fusion.tiling import memory_needed, reach, spans, tile_shapes
 
 SIZE = (171, 150)  # of nothing a multiple

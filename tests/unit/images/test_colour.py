@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfuse_jax.images.colour import luma_unit, with_luma
+from camfuse_jax.images.color import luma_unit, with_luma
 
 RGB = arrays.arrays(np.uint8, (3, 4, 3))
 LUMA = arrays.arrays(np.float64, (3, 4), elements=st.floats(0, 1))

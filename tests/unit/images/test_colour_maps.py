@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from camfuse_jax.images.colour_maps import CANDIDATES, scalar_from_rgb
+from camfuse_jax.images.color import CANDIDATES, scalar_from_rgb
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images import decode_gray, gray, luma, read_gray, read_shape, write_gray
+from camfuse_jax.images.picture import decode_gray, luma, read_gray, read_shape, write_gray
 
 
 @pytest.fixture

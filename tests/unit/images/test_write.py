@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from camfuse_jax.errors import InputError, ResourceError, UsageError
-from camfuse_jax.images import read_stamp, write_picture
-from camfuse_jax.images.write import to_depth
+from camfuse_jax.images.write import read_stamp, to_depth, write_picture
 
 GRAY = np.arange(12, dtype=np.uint8).reshape(3, 4)
 

@@ -3,11 +3,12 @@
 import jax
 import numpy as np
 import pytest
+from camfuse_jax.metrics.batched import score_batch, score_images
 from scipy.ndimage import gaussian_filter
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.metrics import ALL_METRICS, evaluate
-from camfuse_jax.metrics.batched import score_batch, score_images
+from camfuse_jax.metrics.protocol import evaluate
+from camfuse_jax.metrics.registry import ALL_METRICS
 
 # Float32 against float64 on 8-bit images: absolute, and relative where the value is larger than 1.
 TOLERANCE = {"VIF": 1e-4, "MI": 1e-5, "EN": 1e-5, "MS-SSIM": 1e-5, "SSIM": 1e-5}

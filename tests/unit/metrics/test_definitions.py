@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
-from camfuse_jax.metrics import fidelity, gradients, statistics, structure
+from camfuse_jax.metrics import gradients
 from camfuse_jax.metrics.registry import METRICS
 
 

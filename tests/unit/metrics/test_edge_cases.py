@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.metrics import ALL_METRICS, METRICS, UndefinedMetricError, evaluate, ssim, vif
-from camfuse_jax.metrics.registry import check_keys
+from camfuse_jax.metrics.gray import UndefinedMetricError
+from camfuse_jax.metrics.protocol import evaluate
+from camfuse_jax.metrics.registry import ALL_METRICS, METRICS, check_keys
+from camfuse_jax.metrics.ssim import ssim
+from camfuse_jax.metrics.vif import vif
 
 PATTERNS = {
     "black": lambda h, w, seed: np.zeros((h, w)),

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from metrics_check.agreement import agreement, agreement_markdown, peer_agreement, printed_like, reference_row
 
-from camfuse_jax.data.folders import image_files, pairs_of_split
-from camfuse_jax.metrics import score
-from camfuse_jax.metrics.agreement import agreement, agreement_markdown, peer_agreement, printed_like
-from camfuse_jax.metrics.reference_scores import reference_row
+from camfuse_jax.data.pairs import image_files, pairs_of_split
+from camfuse_jax.metrics.table import score
 
 FAST = ("EN", "AG", "SCD", "SF", "SD", "CC", "PSNR")
 

@@ -1,9 +1,9 @@
 """The paper's printed rows."""
 
 import pytest
+from paper.published import EXTRA_KEYS, KEYS, PUBLISHED, printed_ablation
 
-from camfuse_jax.metrics import METRICS, PAPER_METRICS
-from camfuse_jax.metrics.published import EXTRA_KEYS, KEYS, PUBLISHED, printed_ablation
+from camfuse_jax.metrics.registry import METRICS, PAPER_METRICS
 
 
 @pytest.mark.parametrize("dataset", PUBLISHED)

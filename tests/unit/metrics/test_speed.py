@@ -5,9 +5,10 @@ import itertools
 
 import numpy as np
 import pytest
+from metrics_check import speed
+from metrics_check.speed import main, measure, speed_markdown
 
-from camfuse_jax.metrics import evaluate, speed
-from camfuse_jax.metrics.speed import main, measure, speed_markdown
+from camfuse_jax.metrics.protocol import evaluate
 
 
 @pytest.fixture(scope="module")

@@ -10,22 +10,12 @@ import pytest
 from scipy import stats
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images import write_gray
-from camfuse_jax.metrics import (
-    BASELINES,
-    average,
-    contrast_preserving_sum,
-    csv_text,
-    evaluate,
-    markdown,
-    maximum,
-    ranks,
-    score,
-    score_folders,
-    significance,
-    write_tables,
-)
-from camfuse_jax.metrics.compare import _holm
+from camfuse_jax.images.picture import write_gray
+from camfuse_jax.metrics.compare import BASELINES, _holm, average, contrast_preserving_sum, maximum, ranks, significance
+from camfuse_jax.metrics.evaluate import score_folders
+from camfuse_jax.metrics.export import csv_text, markdown, write_tables
+from camfuse_jax.metrics.protocol import evaluate
+from camfuse_jax.metrics.table import score
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "NOISE")
 

@@ -9,7 +9,7 @@ import pytest
 import reference
 from random_params import random_params
 
-from camfuse_jax.nets import Decoder, Encoder
+from camfuse_jax.nets.autoencoder import Decoder, Encoder
 
 LAYERS = [f"conv{i}" for i in range(1, 6)]
 ENCODER_WIDTHS, DECODER_WIDTHS = (4, 6, 8, 6, 10), (10, 8, 6, 4)  # narrow: quick to compile

@@ -12,8 +12,8 @@ from random_params import random_params
 
 from camfuse_jax.cam import class_weights
 from camfuse_jax.config import Modality, NetConfig
-from camfuse_jax.nets import Classifier, averaging_start, init_classifier
-from camfuse_jax.nets.classifier import DepthwiseBranches
+from camfuse_jax.nets.build import averaging_start, init_classifier
+from camfuse_jax.nets.classifier import Classifier, DepthwiseBranches
 
 CHANNELS, SIZE, STRIDES = 5, (13, 10), (1, 2, 1, 2, 1, 2)
 NETWORK = Classifier()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from camfuse_jax.nets.depthwise import depthwise_branches
+from camfuse_jax.nets.classifier import depthwise_branches
 
 BRANCHES, CHANNELS = 3, 4
 

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from paper.ablation import OURS, without_training
+from paper.ablation_table import Ablation, Variant, ablation_json, ablation_markdown, agreement
 from small_nets import small_params
 
-from camfuse_jax.metrics import significance
+from camfuse_jax.metrics.compare import significance
 from camfuse_jax.metrics.table import score
-from camfuse_jax.report.ablation import Ablation, Variant, ablation_json, ablation_markdown, agreement
-from camfuse_jax.stages.ablate import OURS, without_training
 
 KEYS = ("EN", "SSIM")
 

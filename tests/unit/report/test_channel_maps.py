@@ -6,8 +6,8 @@ from small_nets import small_params
 
 from camfuse_jax import cam
 from camfuse_jax.config import Modality
-from camfuse_jax.fusion import explain
-from camfuse_jax.report.channel_maps import choose_channels, image_maps, last_maps
+from camfuse_jax.fusion.fuse import explain
+from camfuse_jax.report.channels import choose_channels, image_maps, last_maps
 
 SHAPE = (30, 41)
 

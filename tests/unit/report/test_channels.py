@@ -5,7 +5,7 @@ import numpy as np
 from small_nets import small_params
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.nets import make_encoder
+from camfuse_jax.nets.build import make_encoder
 from camfuse_jax.report.channels import channel_sizes
 
 

@@ -8,16 +8,11 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from paper.figures import comparison_figure, curves_figure, heatmap_figure, weights_figure
+from paper.style import PAGE, PAGE_HEIGHT, STYLE, Box, page_height, paginate, sheet_figure
 
 from camfuse_jax.config import Modality
-from camfuse_jax.report.channel_maps import ChannelMap, ImageMaps
-from camfuse_jax.report.figure_comparison import comparison_figure
-from camfuse_jax.report.figure_curves import curves_figure
-from camfuse_jax.report.figure_heatmaps import heatmap_figure
-from camfuse_jax.report.figure_sheet import PAGE_HEIGHT, page_height, paginate, sheet_figure
-from camfuse_jax.report.figure_weights import weights_figure
-from camfuse_jax.report.style import PAGE, STYLE
-from camfuse_jax.report.zoom import Box
+from camfuse_jax.report.channels import ChannelMap, ImageMaps
 
 RNG = np.random.default_rng(4)
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from camfuse_jax.errors import ResourceError
-from camfuse_jax.report.heatmaps import overlay, write_overlay
+from camfuse_jax.report.pictures import overlay, write_overlay
 
 
 def _gray(level, shape=(5, 7)):

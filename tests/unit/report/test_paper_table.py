@@ -7,12 +7,12 @@ import re
 
 import numpy as np
 import pytest
+from paper.published import PUBLISHED
+from paper.tables import paper_table, table_csv, table_json, table_latex, table_markdown
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.metrics import ranks, score_folders
-from camfuse_jax.metrics.published import PUBLISHED
-from camfuse_jax.report.paper_table import paper_table
-from camfuse_jax.report.table_formats import table_csv, table_json, table_latex, table_markdown
+from camfuse_jax.metrics.compare import ranks
+from camfuse_jax.metrics.evaluate import score_folders
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "NOISE")
 

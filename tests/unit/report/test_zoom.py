@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from paper.style import Box, check_box, find_boxes, parse_box
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.report.zoom import Box, check_box, find_boxes, parse_box
 
 
 def test_a_box_is_read():

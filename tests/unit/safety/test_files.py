@@ -6,8 +6,8 @@ import os
 import pytest
 
 from camfuse_jax.errors import ResourceError
-from camfuse_jax.safety import files
-from camfuse_jax.safety.system import as_resource_error
+from camfuse_jax.system import files
+from camfuse_jax.system.files import as_resource_error
 
 
 def test_text_bytes_and_the_longest_name(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import camfuse_jax
-from camfuse_jax.safety import signals
+from camfuse_jax.system import signals
 
 PROGRAM = """
 import sys, time

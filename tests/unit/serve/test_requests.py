@@ -15,8 +15,10 @@ from served import ask, form, fuse, served
 from small_nets import small_params
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images import Limits, picture_bytes, read_picture_file
-from camfuse_jax.serve import app as app_module
+from camfuse_jax.images.picture import read_picture_file
+from camfuse_jax.images.read import Limits
+from camfuse_jax.images.write import picture_bytes
+from camfuse_jax.serve import app
 from camfuse_jax.serve.app import Bounds, make_app
 
 HEIGHT, WIDTH = 41, 53
@@ -250,7 +252,7 @@ def test_other_pages_cannot_send_forms(port, pair):
 def test_many_at_once_one_at_a_time(port, pair, monkeypatch):
     """Two places: one is worked on, one waits; the others are told to come again before they are read."""
     inside, most, lock = [0], [0], threading.Lock()
-    real = app_module.answer
+    real = app.answer
 
     def slow(*arguments):
         with lock:

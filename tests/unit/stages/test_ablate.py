@@ -4,15 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from paper import ablation
+from paper.ablation import Scorer, ablate
 from small_nets import small_params
 
-from camfuse_jax import fusion
 from camfuse_jax.config import ClassifierConfig, Config
-from camfuse_jax.images import write_gray
-from camfuse_jax.stages import ablate_heads, ablate_scores
-from camfuse_jax.stages.ablate import ablate
-from camfuse_jax.stages.ablate_scores import Scorer
-from camfuse_jax.stages.places import Places
+from camfuse_jax.data.workdir import Places
+from camfuse_jax.fusion.params import save_params, with_rule
+from camfuse_jax.images.picture import write_gray
 
 
 def _pairs(count=2, seed=0):
@@ -24,7 +23,7 @@ def _pairs(count=2, seed=0):
 def counted(monkeypatch):
     """How often a list was scored."""
     calls = []
-    own = ablate_scores.score
+    own = ablation.score
 
     def score(*arguments, **settings):
         calls.append(settings["method"])
@@ -47,7 +46,7 @@ def test_scores_are_computed_once_and_come_back_to_the_digit(tmp_path, counted):
 def test_other_weights_rules_sources_or_code_are_scored_anew(tmp_path, counted, monkeypatch):
     params = small_params()
     Scorer(_pairs(), tmp_path)(params, name="a", classify=False)
-    Scorer(_pairs(), tmp_path)(fusion.with_rule(params, "mean"), name="rule", classify=False)
+    Scorer(_pairs(), tmp_path)(with_rule(params, "mean"), name="rule", classify=False)
     head = {"kernel": params.classifier["head"]["kernel"] + 1}
     changed = params.replace(classifier={**params.classifier, "head": head})
     Scorer(_pairs(), tmp_path)(changed, name="weights", classify=False)
@@ -79,29 +78,29 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
     monkeypatch.setattr(ablate_heads, "train_head", train)
     ours, places = small_params(), Places(tmp_path, str(_dataset(tmp_path / "toy")))
     config = Config(cls=ClassifierConfig(distance_weight=0.3))
-    rows = list(ablate_heads.retrained(config, places, ours, tmp_path / "heads", seeds=3))
+    rows = list(ablation.retrained(config, places, ours, tmp_path / "heads", seeds=3))
     assert len(trained) == len(set(trained)) == 18
     assert {row[0] for row in trained} == {0.0, 0.3, 3.0}
     assert {row[1] for row in trained} == {1e-3, 1e-6}
     assert [params.net.branches for params in rows[-2].params] == [1] * 3
     assert {row[4] for row in trained[-3:]} == {"he"}
-    again = list(ablate_heads.retrained(config, places, ours, tmp_path / "heads", seeds=3))
+    again = list(ablation.retrained(config, places, ours, tmp_path / "heads", seeds=3))
     assert len(trained) == 18
     for before, after in zip(rows, again, strict=True):
         for one, other in zip(before.params, after.params, strict=True):
             np.testing.assert_array_equal(one.class_weights, other.class_weights)
             assert other.fusion == ours.fusion
     monkeypatch.setattr(ablate_heads, "code_digest", lambda parts: "changed")
-    list(ablate_heads.retrained(config, places, ours, tmp_path / "heads", seeds=1))
+    list(ablation.retrained(config, places, ours, tmp_path / "heads", seeds=1))
     assert len(trained) == 24
-    assert list(ablate_heads.retrained(config, places, ours, tmp_path / "heads", seeds=0)) == []
+    assert list(ablation.retrained(config, places, ours, tmp_path / "heads", seeds=0)) == []
 
 
 @pytest.mark.slow
 def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypatch, capsys, counted):
-    fusion.save_params(tmp_path / "small.safetensors", small_params())
+    save_params(tmp_path / "small.safetensors", small_params())
     places = Places(tmp_path, str(_dataset(tmp_path / "toy")))
-    monkeypatch.setattr("camfuse_jax.stages.ablate._keep_compiled", lambda folder: None)  # a setting of the process
+    monkeypatch.setattr("paper.ablation._keep_compiled", lambda folder: None)  # a setting of the process
     length = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 8, "crop": 16, "stride": 16, "distance_from_epoch": 0}
     recipe = ClassifierConfig(**length, distance_weight=0.3, channel_size=0.0)
     settings = {"weights": str(tmp_path / "small.safetensors"), "seeds": 2, "out": tmp_path / "out"}

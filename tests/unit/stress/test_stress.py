@@ -7,18 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from stress import __main__
+from stress import fuzz as fuzz_module
+from stress.corruption import corruption
+from stress.fuzz import TARGETS, Target, fuzz
+from stress.kills import kills
+from stress.outcome import Outcome, mutate, table
+from stress.soak import soak
 
 import camfuse_jax
 from camfuse_jax.errors import InputError
-from camfuse_jax.stress import __main__ as command
-from camfuse_jax.stress import fuzz as fuzz_module
-from camfuse_jax.stress.corruption import corruption
-from camfuse_jax.stress.fuzz import fuzz
-from camfuse_jax.stress.kills import kills
-from camfuse_jax.stress.mutate import mutate
-from camfuse_jax.stress.outcome import Outcome, table
-from camfuse_jax.stress.soak import soak
-from camfuse_jax.stress.targets import TARGETS, Target
 
 
 def _good(outcomes):
@@ -56,7 +54,7 @@ def test_soak():
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["sizes --count 4", "numbers --count 32"])
 def test_command(capsys, what):
-    assert command.main(["--what", *what.split()]) == 0
+    assert __main__.main(["--what", *what.split()]) == 0
     assert "| 0 |" in capsys.readouterr().out
 
 
@@ -105,7 +103,7 @@ def test_a_fuzz_that_finds_something_says_so(monkeypatch):
 def test_a_failure_is_printed_and_ends_the_command_with_one(capsys, monkeypatch):
     bad = Outcome("toy")
     bad.check(False, "broke")
-    monkeypatch.setitem(command.TRIALS, "soak", (lambda count, seed: [bad], 1, ""))
-    assert command.main(["--what", "soak"]) == 1
+    monkeypatch.setitem(__main__.TRIALS, "soak", (lambda count, seed: [bad], 1, ""))
+    assert __main__.main(["--what", "soak"]) == 1
     assert "FAILED toy: broke" in capsys.readouterr().out
     assert "| toy | 1 | 1 |" in table([bad])

@@ -11,7 +11,7 @@ from torch_reference.convert import convert, read, to_jax, to_torch
 
 from camfuse_jax.config import FusionConfig
 from camfuse_jax.errors import CheckpointError, UsageError
-from camfuse_jax.fusion import load_params, save_params
+from camfuse_jax.fusion.params import load_params, save_params
 
 
 @pytest.mark.parametrize("phase_bias", [True, False])

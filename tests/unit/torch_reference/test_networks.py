@@ -20,10 +20,11 @@ from torch_reference.parity import _intermediates  # noqa: E402
 from torch_reference.rules import RULES  # noqa: E402
 
 from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, FusionConfig, Rule  # noqa: E402
-from camfuse_jax.fusion import balanced, fuse, save_params  # noqa: E402
+from camfuse_jax.fusion.fuse import fuse  # noqa: E402
+from camfuse_jax.fusion.params import balanced, save_params  # noqa: E402
 from camfuse_jax.fusion.rules import combine  # noqa: E402
-from camfuse_jax.nets import averaging_start, equalise, make_encoder  # noqa: E402
-from camfuse_jax.training.optimizer import schedule  # noqa: E402
+from camfuse_jax.nets.build import averaging_start, equalise, make_encoder  # noqa: E402
+from camfuse_jax.training.step import schedule  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny, and waiting threads of PyTorch take time from the rest
 

@@ -9,7 +9,7 @@ import pytest
 from small_nets import NET, small_params
 
 from camfuse_jax.config import Config
-from camfuse_jax.stages.train_classifier import make_loss
+from camfuse_jax.training.classifier import make_loss
 
 STEPS_PER_EPOCH = 3
 BATCH = {

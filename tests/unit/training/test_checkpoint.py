@@ -11,9 +11,9 @@ import optax
 import pytest
 
 from camfuse_jax.errors import CheckpointError, ResourceError
-from camfuse_jax.training import saved_config
+from camfuse_jax.training import checkpoint
 from camfuse_jax.training.checkpoint import StageCheckpoints
-from camfuse_jax.training.parallel import TrainState
+from camfuse_jax.training.step import TrainState
 
 CONFIG = {"stage": "ae", "ae": {"crop": 32, "learning_rate": 1e-3}, "net": {"widths": (4, 8)}}
 TX = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
@@ -88,7 +88,7 @@ def test_a_folder_without_checkpoints_takes_another_config(tmp_path):
     StageCheckpoints(tmp_path / "ae", CONFIG).close()
     other = {**CONFIG, "ae": {"crop": 64}}
     StageCheckpoints(tmp_path / "ae", other).close()
-    assert saved_config.read(tmp_path / "ae")["ae"] == {"crop": 64}
+    assert checkpoint.read(tmp_path / "ae")["ae"] == {"crop": 64}
 
 
 @pytest.mark.parametrize(
@@ -213,12 +213,12 @@ def test_a_damaged_config_is_a_checkpoint_error(saved):
     with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
         StageCheckpoints(saved, CONFIG)
     with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
-        saved_config.read(saved)
+        checkpoint.read(saved)
 
 
 def test_saved_config_of_an_untrained_stage(tmp_path):
     with pytest.raises(CheckpointError, match="holds no trained stage"):
-        saved_config.read(tmp_path / "ae")
+        checkpoint.read(tmp_path / "ae")
 
 
 def test_a_folder_that_cannot_be(tmp_path):

@@ -10,8 +10,9 @@ import pytest
 from camfuse_jax.config import TrainConfig
 from camfuse_jax.data.loader import Loader
 from camfuse_jax.errors import NonFiniteLossError
-from camfuse_jax.training import StageCheckpoints, Task, fit
-from camfuse_jax.training.optimizer import make_optimizer
+from camfuse_jax.training.checkpoint import StageCheckpoints
+from camfuse_jax.training.loop import Task, fit
+from camfuse_jax.training.step import make_optimizer
 
 TOTAL = 6
 

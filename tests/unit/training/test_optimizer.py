@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from camfuse_jax.config import TrainConfig
-from camfuse_jax.training.optimizer import make_optimizer, schedule
+from camfuse_jax.training.step import make_optimizer, schedule
 
 ONECYCLE = TrainConfig(learning_rate=2e-3, schedule="onecycle", warmup=0.1)
 

@@ -13,7 +13,7 @@ import pytest
 
 import camfuse_jax
 from camfuse_jax.errors import UsageError
-from camfuse_jax.training import parallel
+from camfuse_jax.training import step as parallel
 
 DATA = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 TARGET = np.arange(8, dtype=np.float32)

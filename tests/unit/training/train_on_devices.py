@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from camfuse_jax import runtime
 from camfuse_jax.config import AutoencoderConfig, Config, NetConfig
-from camfuse_jax.nets import init_autoencoder, init_classifier
-from camfuse_jax.stages import train_autoencoder, train_classifier
-from camfuse_jax.training import parallel
+from camfuse_jax.nets.build import init_autoencoder, init_classifier
+from camfuse_jax.system import runtime
+from camfuse_jax.training import autoencoder as train_autoencoder
+from camfuse_jax.training import classifier as train_classifier
+from camfuse_jax.training import step as parallel
 
 STEPS, BATCH, CROP = 3, 8, 32
 CONFIG = Config(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images import write_picture
-from camfuse_jax.video import open_reader, open_writer
+from camfuse_jax.images.write import write_picture
+from camfuse_jax.video.reader import open_reader
+from camfuse_jax.video.writer import open_writer
 
 pytest.importorskip("av")
 from moving import read_video, texture, write_video

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.video import live, open_reader
+from camfuse_jax.video import live
 from camfuse_jax.video.live import LiveReader
+from camfuse_jax.video.reader import open_reader
 
 
 class _Camera:

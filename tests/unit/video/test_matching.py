@@ -2,7 +2,8 @@
 
 import pytest
 
-from camfuse_jax.video import Frame, Matching
+from camfuse_jax.video.frame import Frame
+from camfuse_jax.video.matching import Matching
 
 
 def _match(ir_times, vis_times, *, rates, **options):

@@ -1,0 +1,1 @@
+"""Many pairs of files: plan, run and inspect."""

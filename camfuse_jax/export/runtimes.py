@@ -1,0 +1,106 @@
+"""`fuse` by another runtime than XLA: the exported network in ONNX Runtime or OpenVINO, on the CPU."""
+
+import importlib
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Num
+
+from camfuse_jax.config import Backend
+from camfuse_jax.errors import UsageError
+from camfuse_jax.export.check import onnx_session
+from camfuse_jax.export.onnx import to_onnx
+from camfuse_jax.fusion.fuse import check_pair
+from camfuse_jax.fusion.fuse import fuse as fuse_arrays
+from camfuse_jax.fusion.params import Params
+
+Network = Callable[[Float[np.ndarray, "n 1 h w"], Float[np.ndarray, "n 1 h w"]], Float[np.ndarray, "n 1 h w"]]
+
+
+def fuse(
+    params: Params, ir: Num[Any, "*image"], vis: Num[Any, "*image"], *, backend: Backend = "jax", **how: Any
+) -> Num[Array, "*image"]:
+    """Fuses an infrared and a visible image, or batches of them.
+
+    With `jax`, the default, it is `fuse_arrays`: pure, compiled inside, usable under `jax.jit`, `jax.vmap` and
+    `jax.grad`. `onnxruntime` and `openvino` run the exported network on the CPU, which is faster there
+    (docs/bench.md); results agree to one gray level of 8 bits. The network is exported on the first call with a
+    `Params` object and kept for as long as that object lives.
+
+    Args:
+        params: Weights from `load_params`.
+        ir: Infrared luminance, (h, w), (h, w, 1) or (n, h, w, 1); uint8 or uint16 over the type's whole range, or
+            float in [0, 1].
+        vis: Visible luminance, same shape.
+        backend: What computes.
+        how: Further keywords of `fuse_arrays`, for `jax`; they change nothing but time.
+
+    Returns:
+        The fused image: same shape, and same type if both types agree, else float32 in [0, 1].
+
+    Raises:
+        InputError: If shapes differ or do not fit, or a type is none of the above.
+        UsageError: If the backend is not installed, cannot run the fusion rule, or is called within a JAX
+            transformation.
+    """
+    if backend == "jax":
+        return fuse_arrays(params, ir, vis, **how)
+    check_pair(ir, vis)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves((params, ir, vis)))):
+        raise UsageError(f"Backend {backend} cannot run within jax.jit, vmap or grad.", "Use backend jax there.")
+    run = network(params, backend)
+    shape, kinds = jnp.shape(ir), {jnp.result_type(ir), jnp.result_type(vis)}
+    dtype = kinds.pop() if len(kinds) == 1 else jnp.dtype(jnp.float32)
+    fused = run(_planes(ir), _planes(vis)).reshape(shape)
+    if jnp.issubdtype(dtype, jnp.integer):
+        top = jnp.iinfo(dtype).max
+        fused = np.clip(np.rint(fused * top), 0, top)
+    return jax.device_put(fused.astype(dtype))
+
+
+def network(params: Params, backend: Backend) -> Network:
+    """The exported network of some weights, ready to run; made once for each `Params` object.
+
+    Raises:
+        UsageError: If the backend is not installed or cannot run the fusion rule.
+    """
+    key = (id(params), backend)
+    if key not in _NETWORKS:
+        _NETWORKS[key] = _MAKERS[backend](to_onnx(params))
+        weakref.finalize(params, _NETWORKS.pop, key, None)
+    return _NETWORKS[key]
+
+
+def _planes(image: Any) -> Float[np.ndarray, "n 1 h w"]:
+    image = np.asarray(image)
+    top = np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else 1
+    unit = image.astype(np.float32) / np.float32(top)
+    rows, cols = image.shape if image.ndim == 2 else image.shape[-3:-1]
+    return unit.reshape(-1, 1, rows, cols)  # one channel: NHWC and NCHW lie alike in memory
+
+
+def _onnxruntime(content: bytes) -> Network:
+    session = onnx_session(content)
+    return lambda ir, vis: session.run(None, {"ir": ir, "vis": vis})[0]
+
+
+def _openvino(content: bytes) -> Network:
+    try:
+        openvino = importlib.import_module("openvino")
+    except ImportError as error:
+        raise UsageError(
+            "Backend openvino needs the package openvino.", "Run `pip install 'camfuse-jax[openvino]'`."
+        ) from error
+    core = openvino.Core()
+    # Not its own choice of precision, which is bfloat16 where the processor has it, and another image.
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    model = core.compile_model(core.read_model(content, b""), "CPU", settings)
+    return lambda ir, vis: model([ir, vis])[0]
+
+
+_MAKERS: dict[str, Callable[[bytes], Network]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+_NETWORKS: dict[tuple[int, str], Network] = {}

@@ -1,0 +1,1 @@
+"""One infrared/visible pair as arrays: prepared, registered and fused."""

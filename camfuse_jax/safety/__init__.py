@@ -1,1 +1,0 @@
-"""What keeps results whole: atomic files, locks, signals, and the comparison of saved arrays with expected ones."""

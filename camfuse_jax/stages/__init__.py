@@ -1,1 +1,0 @@
-"""The stages behind `experiments/run.py`: data, ae, cls, fuse, eval, table, figures, all."""

@@ -1,0 +1,1 @@
+"""What the program asks of the machine: files written whole, locks, signals, checksums and the runtime."""

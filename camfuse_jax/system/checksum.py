@@ -1,0 +1,71 @@
+"""A digest of arrays that travels with them: safetensors itself takes a flipped bit for another weight."""
+
+import functools
+import hashlib
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def seal(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    """Sha256 over arrays and a text; names, types and shapes count, the order does not.
+
+    Args:
+        arrays: By name.
+        text: What belongs to them, such as their network's shape.
+    """
+    sha256 = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha256.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        sha256.update(array.data)
+    return sha256.hexdigest()
+
+
+@functools.cache
+def code_digest(parts: tuple[str, ...]) -> str:
+    """Sha256 over Python files of this package: a result kept on disk is worth nothing to code that has changed.
+
+    Args:
+        parts: Files and folders, relative to the package.
+    """
+    root = pathlib.Path(__file__).parents[1]
+    sha256 = hashlib.sha256()
+    for path in sorted(path for part in parts for path in _sources(root / part)):
+        sha256.update(f"\0{path.relative_to(root).as_posix()}\0".encode())
+        sha256.update(path.read_bytes())
+    return sha256.hexdigest()
+
+
+def _sources(path: pathlib.Path) -> list[pathlib.Path]:
+    found = [path] if path.is_file() else list(path.rglob("*.py"))
+    if not found:
+        raise FileNotFoundError(f"{path} is no source of this package")
+    return found
+
+
+# FROM safety.mismatch: """How saved arrays differ from those a network expects, as four lists."""
+
+
+def mismatch(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Compares arrays by name, shape and type.
+
+    Args:
+        wanted: What is expected: anything with `shape` and `dtype`, by name.
+        found: What is there, likewise.
+
+    Returns:
+        `missing: ...; unexpected: ...; shape: ...; type: ...`, or an empty text where all fit.
+    """
+    both = sorted(wanted.keys() & found.keys())
+    lists = {
+        "missing": sorted(wanted.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - wanted.keys()),
+        "shape": [name for name in both if wanted[name].shape != found[name].shape],
+        "type": [name for name in both if wanted[name].dtype != found[name].dtype],
+    }
+    if not any(lists.values()):
+        return ""
+    return "; ".join(f"{kind}: {', '.join(names) or 'none'}" for kind, names in lists.items())

@@ -1,0 +1,1 @@
+"""The drawn street from which the demo pair is made."""

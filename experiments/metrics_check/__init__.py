@@ -1,0 +1,1 @@
+"""The metrics held against other implementations, and their speed."""

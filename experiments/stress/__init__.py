@@ -1,0 +1,1 @@
+"""Kills, damaged files, fuzzing and long runs."""
