@@ -278,7 +278,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 _ACCEPTED = {int: int, float: (int, float), bool: bool, str: str}
 
 
-# FROM presets: """Named configs. Each says where its numbers come from, how to run it, what it costs and what to expect of it."""
+# Named configs. Each says where its numbers come from, how to run it, what it costs and what to expect of it.
 
 
 def default() -> Config:

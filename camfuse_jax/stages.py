@@ -13,7 +13,6 @@ import tyro
 
 from camfuse_jax import cluster as joining
 from camfuse_jax.config import PRESETS, Config, Rule
-from camfuse_jax.data.workdir import Places
 from camfuse_jax.errors import CamfuseError, StoppedError, UsageError
 from camfuse_jax.system import runtime, signals
 from camfuse_jax.system.files import as_resource_error
@@ -138,6 +137,13 @@ class Options:
     process: int | None = None
     config: Annotated[Config, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Config)
 
+    @property
+    def workdir_of_data(self) -> Any:
+        """The workdir with the data set of this run."""
+        from camfuse_jax.data.workdir import Places
+
+        return Places(self.workdir, self.dataset, data=self.data, download=self.download)
+
 
 def parse(argv: Sequence[str]) -> Options:
     """Reads the command line; a wrong name ends the program with exit code 2."""
@@ -155,10 +161,10 @@ def parse(argv: Sequence[str]) -> Options:
     return tyro.cli(Options, args=list(argv), default=default, prog="run.py")
 
 
-# FROM stages.prepare_data: """Stage `data`: makes the records of a data set, so that later stages only read."""
+# Stage `data`: makes the records of a data set, so that later stages only read.
 
 
-def prepare_data(places: Places) -> None:
+def prepare_data(places: Any) -> None:
     """Prepares the pairs and, for the named data sets, the photographs; prints how many there are."""
     for split in ("train", "test"):
         print(f"data: {len(places.pairs(split))} {split} pairs of {places.label}", file=sys.stderr)
@@ -167,7 +173,7 @@ def prepare_data(places: Places) -> None:
         print(f"data: {len(photos)} photographs", file=sys.stderr)
 
 
-# FROM app: """Command line of `experiments/run.py`: run the stages, map errors to exit codes."""
+# Command line of `experiments/run.py`: run the stages, map errors to exit codes.
 
 
 INTERRUPTED = 130
@@ -233,27 +239,21 @@ def _join(options: Options, joined: list[joining.Cluster], stack: contextlib.Exi
     processes.in_leader(lambda: _data(options))
 
 
-def _places(options: Options):
-    from camfuse_jax.data.workdir import Places
-
-    return Places(options.workdir, options.dataset, data=options.data, download=options.download)
-
-
 def _data(options: Options) -> None:
 
-    prepare_data(_places(options))
+    prepare_data(options.workdir_of_data)
 
 
 def _ae(options: Options) -> None:
     from camfuse_jax.training.autoencoder import train_autoencoder
 
-    train_autoencoder(options.config, _places(options))
+    train_autoencoder(options.config, options.workdir_of_data)
 
 
 def _cls(options: Options) -> None:
     from camfuse_jax.training.classifier import train_classifier
 
-    train_classifier(options.config, _places(options), autoencoder=options.autoencoder)
+    train_classifier(options.config, options.workdir_of_data, autoencoder=options.autoencoder)
 
 
 def _fuse(options: Options) -> None:
@@ -284,7 +284,7 @@ def _definitions(options: Options) -> dict[str, Any]:
 def _eval(options: Options) -> None:
     from camfuse_jax.metrics.evaluate import evaluate_dataset
 
-    evaluate_dataset(_places(options), **_whose(options), **_definitions(options), rule=options.rule)
+    evaluate_dataset(options.workdir_of_data, **_whose(options), **_definitions(options), rule=options.rule)
 
 
 def _report(options: Options) -> None:
@@ -292,30 +292,10 @@ def _report(options: Options) -> None:
 
     common = {"fused": options.fused, "limit": options.limit, **_definitions(options)}
     if options.ir is None and options.vis is None:
-        report_dataset(_places(options), out=options.out, weights=options.weights, **common)
+        report_dataset(options.workdir_of_data, out=options.out, weights=options.weights, **common)
     else:
         out = options.out or pathlib.Path("report.html")
         report_files(options.ir, options.vis, out=out, weights=options.weights or "tno", **common)
-
-
-def _table(options: Options) -> None:
-    from paper.tables import make_table
-
-    make_table(_places(options), **_whose(options), **_definitions(options))
-
-
-def _figures(options: Options) -> None:
-    from paper.figures import make_figures
-
-    shown = {"image": options.image, "zooms": options.zoom, "sheet": options.sheet}
-    make_figures(_places(options), **_whose(options), **shown)
-
-
-def _ablate(options: Options) -> None:
-    from paper.ablation import ablate
-
-    chosen = {"out": options.out, "weights": options.weights, "rule": options.rule, "seeds": options.seeds}
-    ablate(options.config, _places(options), **chosen)
 
 
 def _export(options: Options) -> None:
@@ -331,8 +311,5 @@ _STAGES: dict[str, Callable[[Options], None]] = {
     "fuse": _fuse,
     "eval": _eval,
     "report": _report,
-    "ablate": _ablate,
-    "table": _table,
-    "figures": _figures,
     "export": _export,
 }

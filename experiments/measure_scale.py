@@ -44,8 +44,8 @@ class Folder:
         from camfuse_jax.fusion.dispatch import plan
         from camfuse_jax.fusion.params import load_params as load_params_
         from camfuse_jax.images.picture import read_picture
-        from camfuse_jax.pair import fuse as fuse_frame
-        from camfuse_jax.pair import prepare
+        from camfuse_jax.pair.fuse import fuse_frame
+        from camfuse_jax.pair.prepare import prepare
         from camfuse_jax.pair.prepare import FrameSettings
 
         pairs = find_pairing(self.ir, self.vis).pairs[: self.count or None]
@@ -86,7 +86,6 @@ class Sizes:
 
     def run(self) -> None:
         """Prints both for a plan and for images as they come."""
-
         from camfuse_jax.images.picture import picture_size
 
         sizes = [picture_size(path) for path in sorted(self.vis.iterdir()) if path.suffix.lower() in (".jpg", ".png")]

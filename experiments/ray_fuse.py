@@ -28,7 +28,7 @@ from camfuse_jax.images.color import luma_unit, with_luma
 from camfuse_jax.images.picture import read_picture_file
 from camfuse_jax.images.read import READABLE_SUFFIXES
 from camfuse_jax.images.write import picture_bytes, to_depth
-from camfuse_jax.pair import prepare
+from camfuse_jax.pair.prepare import prepare
 from camfuse_jax.pair.fuse import to_levels
 from camfuse_jax.pair.prepare import FrameSettings, Prepared
 

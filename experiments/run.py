@@ -7,11 +7,21 @@ from typing import Any
 
 from camfuse_jax.stages import main
 
+# Stages that are not part of the package, and the modules beside this file that hold them.
+_EXTRA = {
+    "table": "paper",
+    "figures": "paper",
+    "ablate": "paper",
+    "convert": "torch_reference",
+    "parity": "torch_reference",
+    "bench": "torch_reference",
+}
 
-def _with_torch(stage: str) -> Callable[[Any], None]:
-    """A stage of `torch_reference`, which lies beside this file and is imported only when it is asked for."""
-    return lambda options: getattr(importlib.import_module("torch_reference.command"), stage)(options)
+
+def _stage(name: str) -> Callable[[Any], None]:
+    """Runs a stage of a folder beside this file, which is imported only when it is asked for."""
+    return lambda options: getattr(importlib.import_module(f"{_EXTRA[name]}.command"), name)(options)
 
 
 if __name__ == "__main__":
-    sys.exit(main(extra={stage: _with_torch(stage) for stage in ("convert", "parity", "bench")}))
+    sys.exit(main(extra={name: _stage(name) for name in _EXTRA}))

@@ -53,7 +53,7 @@ class FuseSettings:
         return balanced(params, ir_gain=self.ir_gain, vis_gain=self.vis_gain)
 
 
-# FROM stages.fuse_plan: """What a fuse command would do: which pair becomes which files, and what is there already."""
+# What a fuse command would do: which pair becomes which files, and what is there already.
 
 
 Status = Literal["planned", "fused", "skipped", "failed"]

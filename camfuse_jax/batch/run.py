@@ -24,8 +24,8 @@ from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
 from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import picture_size, read_picture
 from camfuse_jax.images.write import file_format, replace_file, to_depth, write_picture
-from camfuse_jax.pair import fuse as fuse_frame
-from camfuse_jax.pair import prepare
+from camfuse_jax.pair.fuse import fuse_frame
+from camfuse_jax.pair.prepare import prepare
 from camfuse_jax.pair.fuse import to_levels
 from camfuse_jax.pair.prepare import Prepared
 from camfuse_jax.report.pictures import balance_grid, overlay
@@ -114,7 +114,7 @@ def _thread(*, cancel: bool) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=cancel)
 
 
-# FROM stages.fuse_pairs: """Stage `fuse`: image files in, fused images, heat maps and masks out."""
+# Stage `fuse`: image files in, fused images, heat maps and masks out.
 
 
 DEMO = "demo"

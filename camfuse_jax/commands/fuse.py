@@ -39,7 +39,7 @@ def chosen_shard(command: "Fuse") -> "Shard | None":
     return Shard(cluster.process + 1, cluster.processes)
 
 
-# FROM commands.fuse_video: """The part of `camfuse fuse` that is for moving pictures."""
+# The part of `camfuse fuse` that is for moving pictures.
 
 
 VIDEO_OPTIONS = ("offset", "fps", "ir_fps", "seconds", "audio")
@@ -103,7 +103,7 @@ def _tell(command: "Fuse", result: "VideoResult") -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-# FROM commands.fuse: """`camfuse fuse`."""
+# `camfuse fuse`.
 
 
 _SHOWN = 10  # failures named in the closing line

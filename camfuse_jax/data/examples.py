@@ -69,7 +69,7 @@ def _reflected(start: int, size: int, side: int) -> np.ndarray:
     return np.where(folded < side, folded, 2 * side - 1 - folded)
 
 
-# FROM data.examples: """From a decoded record to what a training step takes: crops, labels, and the variations that real sensors have."""
+# From a decoded record to what a training step takes: crops, labels, and the variations that real sensors have.
 
 
 def to_sym(image_u8: UInt8[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:

@@ -243,7 +243,7 @@ def _is_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-# FROM data.pairing: """Which infrared file belongs to which visible one, by name, pattern or table; and which belong to none, by name."""
+# Which infrared file belongs to which visible one, by name, pattern or table; and which belong to none, by name.
 
 
 IR_WORDS = ("ir", "lwir", "mwir", "swir", "nir", "thermal", "therm", "infrared", "inf", "tir", "th")
@@ -458,7 +458,7 @@ def _told(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-# FROM data.shards: """Which part of a list one of several processes takes."""
+# Which part of a list one of several processes takes.
 
 
 _Item = TypeVar("_Item")

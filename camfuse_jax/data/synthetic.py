@@ -1,17 +1,14 @@
-"""A street in two bands: registered infrared/visible pairs from a seed, for tests, demos and trial runs.
+"""A simple scene in two bands: registered infrared/visible pairs from a seed, for tests, demos and smoke runs.
 
-The two images share one geometry and differ as the bands do. Visible light shows texture, markings, lettering and what
-lamps reach; people in dark clothes are hard to see at dusk. Thermal infrared shows warm people, engines, tyres and
-exhausts, a cold sky and an almost even ground, a little blurred and with sensor noise. It is a drawing, not a
-radiometric simulation: good for trying things out, not for judging them.
+Both images share one geometry and differ as the bands do: the visible one shows texture, markings and lit windows, the
+infrared one a cold sky, an even ground and warm people and engines. Good for trying things out, not for judging them.
+`experiments/demo_scene` draws the street of the demo pair.
 """
 
 import json
 from pathlib import Path
 
 import numpy as np
-from demo_scene import street, things
-from demo_scene.canvas import SKY_DEPTH, Canvas
 from jaxtyping import Float, UInt8
 from scipy import ndimage
 
@@ -21,12 +18,13 @@ from camfuse_jax.system.files import write_atomically
 
 MIN_SIDE = 16
 _SUPERSAMPLING = 2
+_HORIZON = 0.42  # of the image's height
 
 
 def synthetic_pair(
     seed: int, height: int = 480, width: int = 640
 ) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
-    """Draw one registered pair.
+    """Draws one registered pair.
 
     Args:
         seed: Chooses the scene. The same seed gives the same bytes on the same machine, and the same scene at another
@@ -43,17 +41,28 @@ def synthetic_pair(
     if min(height, width) < MIN_SIDE:
         raise InputError(f"A synthetic pair of {height} x {width} is too small.", f"Use at least {MIN_SIDE} a side.")
     rng = np.random.default_rng([seed, 2025])
-    daylight = rng.choice([0.08, 0.12, 0.3, 0.75], p=[0.35, 0.3, 0.2, 0.15])
-    canvas, lights = _draw(rng, height * _SUPERSAMPLING, width * _SUPERSAMPLING, daylight)
-    infrared = _infrared(canvas, rng)
-    visible = _visible(canvas, lights, rng, daylight)
-    return infrared, visible
+    rows, cols = height * _SUPERSAMPLING, width * _SUPERSAMPLING
+    y, x = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(cols) + 0.5) / cols, indexing="ij")
+    daylight = rng.uniform(0.25, 0.9)
+    ground = y > _HORIZON
+    depth = np.where(ground, 0.1 / np.maximum(y - _HORIZON, 0.02), 5.0)
+    ir = np.where(ground, 0.36 - 0.01 * depth, 0.08 + 0.06 * y)
+    vis = np.where(ground, 0.30 + 0.04 * depth, 0.75 - 0.4 * y) * daylight + 0.05
+    vis += np.where(ground, 0.22, 0.04) * (_noise(rng, x / depth**0.5, y, 60) - 0.5) * (0.4 + daylight)
+    vis = np.where(ground & (np.abs(x - 0.5) < 0.02 / depth) & (np.sin(40 / depth) > 0), 0.8, vis)  # road markings
+    for _ in range(int(rng.integers(4, 7))):
+        ir, vis = _house(rng, x, y, ir, vis, daylight)
+    for _ in range(int(rng.integers(4, 7))):
+        ir, vis = _person(rng, x, y, ir, vis)
+    ir = ndimage.gaussian_filter(_shrink(ir), max(0.4, height / 500)) + rng.normal(0, 0.008, (height, width))
+    vis = _shrink(vis) + rng.normal(0, 0.012, (height, width))
+    return _to_u8(ir), _to_u8(vis)
 
 
 def write_synthetic_dataset(
     root: Path, *, pairs: int, seed: int = 0, height: int = 240, width: int = 320, photos: int = 0
 ) -> None:
-    """Write pairs to `ir/` and `vis/`, `splits.json` with every fifth pair as test, and gray scenes to `photos/`.
+    """Writes pairs to `ir/` and `vis/`, `splits.json` with every fifth pair as test, and gray scenes to `photos/`.
 
     Args:
         root: Folder to fill; created if absent.
@@ -72,12 +81,13 @@ def write_synthetic_dataset(
     root = Path(root)
     names = [f"scene_{number:04}" for number in range(pairs)]
     for number, name in enumerate(names):
-        infrared, visible = synthetic_pair(seed + number, height, width)
-        write_gray(root / "ir" / f"{name}.png", infrared)
-        write_gray(root / "vis" / f"{name}.png", visible)
+        ir, vis = synthetic_pair(seed + number, height, width)
+        write_gray(root / "ir" / f"{name}.png", ir)
+        write_gray(root / "vis" / f"{name}.png", vis)
     for number in range(photos):
-        _, visible = synthetic_pair(seed + 1_000_000 + number, height, width)
-        write_gray(root / "photos" / f"photo_{number:04}.png", visible)
+        write_gray(
+            root / "photos" / f"photo_{number:04}.png", synthetic_pair(seed + 1_000_000 + number, height, width)[1]
+        )
     test = names[4::5] or names[-1:]
     splits = {"all": names, "train": [name for name in names if name not in test], "test": test}
     try:
@@ -86,99 +96,39 @@ def write_synthetic_dataset(
         raise ResourceError(f"Cannot write {root / 'splits.json'}: {error.strerror}.", "Check the folder.") from error
 
 
-def _draw(rng: np.random.Generator, height: int, width: int, daylight: float):
-    """Paint the scene from far to near; returns the canvas and the lights as (X, Y, Z, strength, reach)."""
-    canvas = Canvas.blank(
-        height,
-        width,
-        horizon=rng.uniform(0.40, 0.47),
-        centre=rng.uniform(-0.12, 0.12),
-        focal=rng.uniform(1.0, 1.15),
-        camera_height=rng.uniform(1.6, 2.0),
-    )
-    street.paint_sky(canvas, rng, daylight=daylight)
-    street.paint_ground(canvas, rng)
-    street.paint_houses(canvas, rng, left=rng.uniform(7.5, 9.5), right=rng.uniform(7.5, 9.5))
-    lights = []
-    for depth, kind, side in sorted(_cast(rng), reverse=True):
-        match kind:
-            case "person":
-                things.paint_person(canvas, rng, side, depth)
-            case "tree":
-                things.paint_tree(canvas, rng, side, depth)
-            case "sign":
-                things.paint_road_sign(canvas, rng, side, depth)
-            case "lamp":
-                lights.append((*things.paint_lamp(canvas, side, depth), 0.85, 4.0))
-            case "parked":
-                things.paint_car(canvas, rng, side, depth, coming=side < 0, running=False)
-            case "coming" | "going":
-                coming = kind == "coming"
-                things.paint_car(canvas, rng, side, depth, coming=coming, running=True)
-                if coming:
-                    foot = (0.3 - canvas.camera_height, depth - 2.2)  # where the beams meet the road, not the lamps
-                    lights += [(side + way, *foot, 0.55, 1.1) for way in (-0.66, 0.66)]
-    return canvas, lights
+def _house(rng, x, y, ir, vis, daylight):
+    """A wall that stands on the horizon, with a grid of windows: lit in the visible image, cooler in the infrared."""
+    left, width, top = rng.uniform(-0.1, 0.9), rng.uniform(0.12, 0.25), rng.uniform(0.1, 0.3)
+    wall = (x > left) & (x < left + width) & (y > top) & (y < _HORIZON + 0.04)
+    columns, floors = rng.uniform(25, 45), rng.uniform(20, 35)
+    window = wall & (np.sin(columns * np.pi * (x - left)) > 0.3) & (np.sin(floors * np.pi * (y - top)) > 0.2)
+    tone, heat = rng.uniform(0.15, 0.7), rng.uniform(0.28, 0.42)
+    brick = 0.12 * (_noise(rng, x, y, 90) - 0.5)
+    vis = np.where(wall, tone * (0.15 + 0.85 * daylight) + brick, vis)
+    vis = np.where(window, 0.85 - 0.5 * daylight, vis)
+    return np.where(window, heat - 0.08, np.where(wall, heat, ir)), vis
 
 
-def _cast(rng: np.random.Generator) -> list[tuple[float, str, float]]:
-    """Who and what is in the street: (Z, kind, X). Traffic keeps to the right."""
-    cast = [(float(depth), "tree", side) for depth in (22, 33, 47) for side in (-6.2, 6.2) if rng.random() < 0.7]
-    cast += [(float(depth), "lamp", -5.0) for depth in (19, 39, 62)] + [(28.0, "lamp", 5.0)]
-    cast += [(rng.uniform(13, 26), "coming", -1.8), (rng.uniform(26, 45), "going", 1.8)]
-    cast += [(rng.uniform(9.5, 13), "going", 1.75)] if rng.random() < 0.5 else []
-    cast += [(rng.uniform(14, 40), "parked", rng.choice([-4.4, 4.4])) for _ in range(2)]
-    cast += [(rng.uniform(12, 16), "sign", rng.choice([-5.6, 5.6]))]
-    cast += [(rng.uniform(7.0, 14), "person", rng.choice([-1, 1]) * rng.uniform(4.2, 5.4)) for _ in range(3)]
-    cast += [(rng.uniform(14, 34), "person", rng.choice([-1, 1]) * rng.uniform(4.2, 6.4)) for _ in range(3)]
-    cast += [(17.5, "person", rng.uniform(-3.2, 3.2)), (rng.uniform(7.0, 9.5), "person", rng.uniform(-2.5, 2.5))]
-    return cast
+def _person(rng, x, y, ir, vis):
+    """Head and body on the ground: warm in the infrared image, dark clothes in the visible one."""
+    foot = rng.uniform(0.6, 0.95)
+    size = 0.75 * (foot - _HORIZON)
+    at = rng.uniform(0.08, 0.92)
+    body = ((x - at) / (0.16 * size)) ** 4 + ((y - (foot - 0.42 * size)) / (0.42 * size)) ** 4 < 1
+    head = ((x - at) / (0.09 * size)) ** 2 + ((y - (foot - 0.95 * size)) / (0.12 * size)) ** 2 < 1
+    ir = np.where(body, 0.78 + 0.1 * rng.random(), ir)
+    return np.where(head, 0.95, ir), np.where(body | head, 0.08 + 0.1 * rng.random(), vis)
 
 
-def _infrared(canvas: Canvas, rng: np.random.Generator) -> UInt8[np.ndarray, "h w"]:
-    """Thermal camera: haze, a soft lens, detector noise with a trace of column pattern."""
-    heat = canvas.heat + (0.24 - canvas.heat) * _haze(canvas, 420.0)
-    heat = _shrink(heat)
-    size = heat.shape[0]
-    heat = ndimage.gaussian_filter(heat, max(0.35, size / 600))
-    heat = heat + rng.normal(0, 0.008, heat.shape) + rng.normal(0, 0.003, (1, heat.shape[1]))
-    return _to_u8(0.03 + 0.94 * heat)
-
-
-def _visible(canvas: Canvas, lights, rng: np.random.Generator, daylight: float) -> UInt8[np.ndarray, "h w"]:
-    """Camera: surfaces under the sky's and the lamps' light, haze, glow about bright lamps, noise."""
-    light = 0.05 + 1.1 * daylight
-    dark = 1.0 - daylight
-    side, up, solid = canvas.side(), canvas.up(), canvas.depth < SKY_DEPTH
-    total = np.full_like(canvas.depth, light)
-    for x, y, z, strength, reach in lights:
-        apart = (side - x) ** 2 + (up - y) ** 2 + (canvas.depth - z) ** 2
-        total += dark * strength / (1.0 + apart / reach**2)
-    total += dark * _own_headlamps(canvas, side, up)
-    seen = canvas.albedo * np.where(solid, total, 0.0)
-    seen = seen + (0.14 + 0.5 * daylight - seen) * _haze(canvas, 260.0) + canvas.emission
-    seen = _shrink(seen)
-    excess = np.maximum(seen - 0.9, 0.0)
-    for spread, share in ((0.006, 1.2), (0.02, 2.0), (0.07, 2.5)):
-        seen = seen + dark * share * ndimage.gaussian_filter(excess, spread * seen.shape[0])
-    seen = np.where(seen < 0.75, seen, 1.0 - 0.25 * np.exp(-(seen - 0.75) / 0.25))  # soft shoulder, no hard clipping
-    noise = rng.normal(0, 1, seen.shape) * (0.008 + 0.02 * np.sqrt(np.maximum(seen, 0)) * dark * 0.6)
-    return _to_u8(np.maximum(seen + noise, 0.0) ** 0.8)
-
-
-def _own_headlamps(canvas: Canvas, side, up) -> Float[np.ndarray, "h w"]:
-    """Dipped beam of the car that carries the camera: low, ahead, fading with distance."""
-    beam = np.exp(-((side / (0.22 * canvas.depth + 1.2)) ** 2)) / (1.0 + (canvas.depth / 11.0) ** 2)
-    return 1.1 * beam / (1.0 + np.exp(np.clip((up + 1.1) / 0.25, -30.0, 30.0)))
-
-
-def _haze(canvas: Canvas, distance: float) -> Float[np.ndarray, "h w"]:
-    return np.where(canvas.depth < SKY_DEPTH, 1.0 - np.exp(-canvas.depth / distance), 0.0)
+def _noise(rng, x: Float[np.ndarray, "h w"], y: Float[np.ndarray, "h w"], cells: int) -> Float[np.ndarray, "h w"]:
+    """Smooth noise in [0, 1] that is a function of position, so that a texture is the same at every image size."""
+    grid = rng.random((cells + 1, cells + 1))
+    return ndimage.map_coordinates(grid, [(y % 1) * cells, (x % 1) * cells], order=1, mode="nearest")
 
 
 def _shrink(layer: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "h w"]:
     height, width = (side // _SUPERSAMPLING for side in layer.shape)
-    return layer.reshape(height, _SUPERSAMPLING, width, _SUPERSAMPLING).mean(axis=(1, 3)).astype(np.float64)
+    return layer.reshape(height, _SUPERSAMPLING, width, _SUPERSAMPLING).mean(axis=(1, 3))
 
 
 def _to_u8(unit: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:

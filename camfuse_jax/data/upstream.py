@@ -119,7 +119,7 @@ def coco_files(archives: dict[str, Path], count: int = COCO_COUNT) -> list[tuple
     return [(f"coco/{name}/{path.name}", path) for name, path in files[:count]]
 
 
-# FROM data.unpack: """Zip archives, unpacked without TensorFlow (which tensorflow-datasets 4.9.10 needs for that)."""
+# Zip archives, unpacked without TensorFlow (which tensorflow-datasets 4.9.10 needs for that).
 
 
 def unpack_zip(archive: Path, *, first: int | None = None) -> Path:
@@ -154,7 +154,7 @@ def unpack_zip(archive: Path, *, first: int | None = None) -> Path:
     return target
 
 
-# FROM data.photos: """Which files are the photographs of the auto-encoder."""
+# Which files are the photographs of the auto-encoder.
 
 
 PHOTO_FOLDERS = ("coco", "natural", "photos")

@@ -84,7 +84,7 @@ def onnx_session(content: bytes, *, threads: int = 0) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-# FROM export.stablehlo: """Fusion as serialized StableHLO, which any machine with JAX alone can load and run."""
+# Fusion as serialized StableHLO, which any machine with JAX alone can load and run.
 
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -108,7 +108,7 @@ def to_stablehlo(params: Params) -> bytes:
     return bytes(jax_export.export(jax.jit(fuse), platforms=PLATFORMS)(image, image).serialize())
 
 
-# FROM stages.export_network: """Stage `export`: the trained network as a file that runs without this package."""
+# Stage `export`: the trained network as a file that runs without this package.
 
 
 _WRITERS = {"onnx": to_onnx, "stablehlo": to_stablehlo}

@@ -114,7 +114,7 @@ def _onnx() -> Any:
     return onnx
 
 
-# FROM export.onnx_rules: """The fusion rules as ONNX nodes: `camfuse_jax.fusion.rules` in NCHW, any batch, height and width."""
+# The fusion rules as ONNX nodes: `camfuse_jax.fusion.rules` in NCHW, any batch, height and width.
 
 
 def fusion_rule(graph: Graph, params: Params, features: str) -> str:
@@ -263,7 +263,7 @@ _RULES: dict[str, Callable[[Graph, Params, str], str]] = {
 }
 
 
-# FROM export.onnx_network: """Fusion (Eqs. 3-6) as an ONNX graph, built by hand: batch, height and width stay free."""
+# Fusion (Eqs. 3-6) as an ONNX graph, built by hand: batch, height and width stay free.
 
 
 _SHAPE = ["n", 1, "h", "w"]

@@ -158,7 +158,7 @@ def _power_of_two(length: int) -> int:
     return 1 << (length - 1).bit_length()
 
 
-# FROM fusion.placing: """Runs a function of images through the program for their size: places them in its arrays and cuts the results."""
+# Runs a function of images through the program for their size: places them in its arrays and cuts the results.
 
 
 SEEN = Buckets()

@@ -67,7 +67,7 @@ def rebalance(
     return gained * (weights.sum(axis=0, keepdims=True) / gained.sum(axis=0, keepdims=True))
 
 
-# FROM fusion.params: """The weights a fusion needs, as one pytree, and the file they travel in."""
+# The weights a fusion needs, as one pytree, and the file they travel in.
 
 
 SHIPPED = ("tno", "roadscene")

@@ -55,7 +55,7 @@ def _blown_out(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
     return np.clip((middle - 0.94) / 0.06, 0, 1) * np.clip((lowest - 0.7) / 0.2, 0, 1)
 
 
-# FROM images.colour_maps: """Infrared stored as colour: a gray image in three channels, or one with a colour map burnt in."""
+# Infrared stored as colour: a gray image in three channels, or one with a colour map burnt in.
 
 
 CANDIDATES = ("inferno", "magma", "plasma", "viridis", "cividis", "jet", "turbo", "hot", "afmhot", "gnuplot2", "CMRmap")

@@ -167,7 +167,7 @@ def _finite(samples: np.ndarray, name: object) -> tuple[np.ndarray, tuple[str, .
     return np.where(good, samples, samples[good].min()), (f"{count} values are not finite; set to the lowest",)
 
 
-# FROM images.gray: """Gray images in and out: any common 8 or 16 bit file is read as one 8-bit luma plane."""
+# Gray images in and out: any common 8 or 16 bit file is read as one 8-bit luma plane.
 
 
 _GRAY_16_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})

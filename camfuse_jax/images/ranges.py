@@ -125,7 +125,7 @@ def _automatic(samples: np.ndarray, top: int | None, bits: int) -> str:
     return "full" if high - low >= _FILLED * top else "percentile"
 
 
-# FROM images.bands: """Pointwise arithmetic in float64 on large images without holding a large image in float64."""
+# Pointwise arithmetic in float64 on large images without holding a large image in float64.
 
 
 _PIXELS = 2**20

@@ -151,7 +151,7 @@ def _too_large(path: object, how: str, limits: Limits) -> InputError:
     )
 
 
-# FROM images.decode: """From a file that Pillow opened to samples as they were stored: nothing stretched, no bit lost, alpha apart."""
+# From a file that Pillow opened to samples as they were stored: nothing stretched, no bit lost, alpha apart.
 
 
 ORIENTATION_TAG = 0x0112
@@ -248,7 +248,7 @@ def _equal_channels(rgb: np.ndarray) -> bool:
     return bool(np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 1], rgb[..., 2]))
 
 
-# FROM images.tiff: """TIFF of more than 8 bits, of signed integers or of floats: counts and degrees, which Pillow reads in part only."""
+# TIFF of more than 8 bits, of signed integers or of floats: counts and degrees, which Pillow reads in part only.
 
 
 _ICC_TAG = 34675
@@ -356,7 +356,7 @@ def _decoded(page: Any, pixels: np.ndarray, notes: tuple[str, ...], name: object
     return found._replace(alpha=None, notes=(*found.notes, "alpha that is not 8 or 16 bit was left out"))
 
 
-# FROM images.png16: """PNG with 16 bits per channel and more than one channel, of which Pillow keeps only the high bytes."""
+# PNG with 16 bits per channel and more than one channel, of which Pillow keeps only the high bytes.
 
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -62,7 +62,7 @@ def _sources(ir: ArrayLike, vis: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return ir, vis
 
 
-# FROM metrics.compare: """Several methods on the same images: ranks, mean rank and paired significance."""
+# Several methods on the same images: ranks, mean rank and paired significance.
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def score_folders(
     ]
 
 
-# FROM stages.scoring: """What the scoring stages share: whose images, which weights, our own fused images."""
+# What the scoring stages share: whose images, which weights, our own fused images.
 
 
 OURS = "camfuse"
@@ -142,7 +142,7 @@ def folders_or_peers(texts: Sequence[str], dataset: str) -> dict[str, Path]:
     return {method.name: method / dataset for method in sorted(root.iterdir()) if (method / dataset).is_dir()}
 
 
-# FROM stages.evaluate: """Stage `eval`: scores our fused images, the baselines and anyone else's on a test split, and judges the networks."""
+# Stage `eval`: scores our fused images, the baselines and anyone else's on a test split, and judges the networks.
 
 
 _METRICS = {"paper": BASIC_METRICS, "all": ALL_METRICS}

@@ -88,7 +88,7 @@ def levels(image: Gray) -> UInt8[np.ndarray, "h w"]:
     return np.rint(image).astype(np.uint8)
 
 
-# FROM metrics.windows: """Separable windows over an image, valid part only."""
+# Separable windows over an image, valid part only.
 
 
 def gaussian_taps(size: int, sigma: float) -> Float64[np.ndarray, " size"]:

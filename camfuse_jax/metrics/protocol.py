@@ -124,7 +124,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-# FROM metrics.exact: """The exact path: float64 NumPy functions, one per metric, and the evaluation of several on one image."""
+# The exact path: float64 NumPy functions, one per metric, and the evaluation of several on one image.
 
 
 @dataclass(frozen=True)

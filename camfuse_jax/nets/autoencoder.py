@@ -72,14 +72,13 @@ def _shifts(x: Float[Array, "n h+2 w+2 1"]) -> list[Float[Array, "n h w 1"]]:
     return [x[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
 
 
-# FROM nets.upconv: """Bilinear doubling followed by a 3x3 convolution, as one 3x3 convolution at the small size.
+# Bilinear doubling followed by a 3x3 convolution, as one 3x3 convolution at the small size.
 #
 # Each pixel of the doubled map is a mean of two neighbours along either axis, so what the convolution sees from one
-# small cell is again a 3x3 window of small cells, with weights that depend on the pixel's parity only. The four parities
-# are four sets of output channels. The arithmetic is that of the convolution at the large size, but the doubled map is
-# never written, and the matrix kernels get four times the output channels: about half the time on a CPU. At the border
-# it is the same too: repeating the outermost cell and doubling gives the outermost pixel.
-# """
+# small cell is again a 3x3 window of small cells, with weights that depend on the pixel's parity only. The four
+# parities are four sets of output channels. The arithmetic is that of the convolution at the large size, but the
+# doubled map is never written, and the matrix kernels get four times the output channels: about half the time on a CPU.
+# At the border it is the same too: repeating the outermost cell and doubling gives the outermost pixel.
 
 
 def _doubling() -> Float[np.ndarray, "cell parity tap"]:
@@ -161,7 +160,7 @@ def _convolve(x: Float[Array, "n h+2 w+2 i"], kernel: Float[Array, "3 3 i o"], *
     return y.reshape(*y.shape[:3], 4, kernel.shape[3])
 
 
-# FROM nets.autoencoder: """Encoder and decoder: what turns an image into features and features into an image (section 2.1, Eqs. 4 and 6)."""
+# Encoder and decoder: what turns an image into features and features into an image (section 2.1, Eqs. 4 and 6).
 
 
 ENCODER_STRIDES = (1, 2, 1, 2, 1)

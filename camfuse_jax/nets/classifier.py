@@ -94,7 +94,7 @@ def _spread(grad: Array, padded_shape: tuple[int, ...], stride: int) -> Array:
     return jax.lax.pad(grad, zero, ((0, 0, 0), (2, ends[0], stride - 1), (2, ends[1], stride - 1), (0, 0, 0)))
 
 
-# FROM nets.classifier: """The classifier that tells infrared from visible without ever mixing channels (section 2.1, Eq. 2)."""
+# The classifier that tells infrared from visible without ever mixing channels (section 2.1, Eq. 2).
 
 
 class DepthwiseBranches(nn.Module):

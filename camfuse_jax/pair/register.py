@@ -102,7 +102,7 @@ def _joined(planes: list, ndim: int) -> np.ndarray:
     return arrays[0] if ndim == 2 else np.stack(arrays, axis=-1)
 
 
-# FROM frames.registration: """Do the two images show the same pixels? Cross-correlation of edge strength, and the shift at its peak."""
+# Do the two images show the same pixels? Cross-correlation of edge strength, and the shift at its peak.
 
 
 _LONG_SIDE = 512
@@ -173,7 +173,7 @@ def find_shift(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h
     return Shift((row - half[0]) * scale, (col - half[1]) * scale, float(score), float(gain))
 
 
-# FROM frames.align: """Alignment of an infrared image to a visible one, refused where it cannot be trusted."""
+# Alignment of an infrared image to a visible one, refused where it cannot be trusted.
 
 
 Method = Literal["none", "translation", "ecc", "homography"]

@@ -111,7 +111,7 @@ def _to_image(maps: Float[Array, "n rows cols"], shape: tuple[int, int], net: Ne
     return large[:, net.margin : net.margin + shape[0], net.margin : net.margin + shape[1]]
 
 
-# FROM report.channels: """Which channels mattered in a pair: a weight counts for as much as the feature it is given to."""
+# Which channels mattered in a pair: a weight counts for as much as the feature it is given to.
 
 
 def channel_sizes(

@@ -47,7 +47,7 @@ def _breakable(text: str) -> markupsafe.Markup:
     return markupsafe.escape(text).replace("_", markupsafe.Markup("_<wbr>"))
 
 
-# FROM report.page: """One self-contained HTML page about a set of fused pairs: arrays and tables in, text out."""
+# One self-contained HTML page about a set of fused pairs: arrays and tables in, text out.
 
 
 _OTHER_QUALITY = 72

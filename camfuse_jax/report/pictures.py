@@ -44,7 +44,7 @@ def write_overlay(path: pathlib.Path, image: UInt8[np.ndarray, "h w"], heat: Flo
     write_rgb(path, overlay(image, heat))
 
 
-# FROM report.previews: """Grids of labelled pictures."""
+# Grids of labelled pictures.
 
 
 _LABEL, _GAP = 22, 6
@@ -71,7 +71,7 @@ def balance_grid(tiles: Sequence[tuple[str, UInt8[np.ndarray, "h w *c"]]]) -> UI
     return np.asarray(sheet)
 
 
-# FROM report.pictures: """Pictures as `data:` URIs, and coloured layers that let the image below shine through."""
+# Pictures as `data:` URIs, and coloured layers that let the image below shine through.
 
 
 SHARES = "PuOr_r"

@@ -93,7 +93,7 @@ class Guard:
         return self._remote or address.is_loopback
 
 
-# FROM serve.app: """The page's web application: one page, one demo pair, one thing to ask for."""
+# The page's web application: one page, one demo pair, one thing to ask for.
 
 
 _STATUS = ((TooLargeError, 413), (TooSlowError, 408), (InputError, 422), (UsageError, 400), (ResourceError, 507))

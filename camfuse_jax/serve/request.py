@@ -109,7 +109,7 @@ def _gain(fields: Mapping[str, str], name: str) -> float:
         raise UsageError(f"{name} is {_plain(fields[name])!r}.", f"Give a number from 0 to {MAX_GAIN:g}.") from error
 
 
-# FROM serve.upload: """From a request to a wish: read within limits, in memory only."""
+# From a request to a wish: read within limits, in memory only.
 
 
 _ROLES = {"ir": "infrared", "vis": "visible"}

@@ -14,8 +14,8 @@ from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import Picture, read_picture_file
 from camfuse_jax.images.read import Limits
 from camfuse_jax.images.write import picture_bytes, to_depth
-from camfuse_jax.pair import fuse as fuse_frame
-from camfuse_jax.pair import prepare
+from camfuse_jax.pair.fuse import fuse_frame
+from camfuse_jax.pair.prepare import prepare
 from camfuse_jax.pair.fuse import to_levels
 from camfuse_jax.pair.prepare import Prepared
 from camfuse_jax.report import charts, pictures

@@ -63,7 +63,7 @@ def page_address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-# FROM serve.server: """The page on a port, until a signal comes."""
+# The page on a port, until a signal comes.
 
 
 def serve(

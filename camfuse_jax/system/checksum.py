@@ -46,7 +46,7 @@ def _sources(path: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-# FROM safety.mismatch: """How saved arrays differ from those a network expects, as four lists."""
+# How saved arrays differ from those a network expects, as four lists.
 
 
 def mismatch(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -70,7 +70,7 @@ def flush_folder(folder: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-# FROM safety.system: """What the system refuses, told in one line: a full disk, a missing right, a name that is too long, no memory."""
+# What the system refuses, told in one line: a full disk, a missing right, a name that is too long, no memory.
 
 
 # Not ENOENT: files that users name are looked for before they are opened, so a missing one here is our mistake.

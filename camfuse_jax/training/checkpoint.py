@@ -78,11 +78,10 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-# FROM training.checkpoint: """Checkpoints of one stage: orbax steps with a manifest each, beside the config they were made with.
+# Checkpoints of one stage: orbax steps with a manifest each, beside the config they were made with.
 #
 # A step is written in `.saving-N`, gets its manifest there, and is renamed to `N`; an old step is renamed before its
 # files go. So a folder named by a number is a whole step, unless something damaged it, and then its manifest tells.
-# """
 
 
 _KEEP = 2
@@ -313,7 +312,7 @@ def _reason(error: Exception) -> str:
     return told or (str(error).splitlines() or [type(error).__name__])[0]
 
 
-# FROM training.shared_checkpoints: """A stage's checkpoints for several processes: the leader keeps them, the others are told; no shared disk is needed."""
+# A stage's checkpoints for several processes: the leader keeps them, the others are told; no shared disk is needed.
 
 
 class SharedCheckpoints:

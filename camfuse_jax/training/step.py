@@ -135,7 +135,7 @@ def unreplicate(state: Any) -> Any:
     return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], state)
 
 
-# FROM training.optimizer: """Adam with the schedules of the presets."""
+# Adam with the schedules of the presets.
 
 
 def make_optimizer(config: TrainConfig, *, total_steps: int) -> optax.GradientTransformation:

@@ -25,7 +25,7 @@ def load_av() -> Any:
     return av
 
 
-# FROM video.frame: """What every source of moving pictures gives: frames with their times, and facts that are known before."""
+# What every source of moving pictures gives: frames with their times, and facts that are known before.
 
 
 class Frame(NamedTuple):
@@ -80,7 +80,7 @@ class Reader(Protocol):
         """Times of all frames, without decoding them; nothing for live sources."""
 
 
-# FROM video.decoding: """Decoded frames of FFmpeg as arrays, upright and at their own depth."""
+# Decoded frames of FFmpeg as arrays, upright and at their own depth.
 
 
 def samples_of(frame: Any) -> UInt[np.ndarray, "h w *c"]:

@@ -15,7 +15,7 @@ from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import Exact
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.color import luma_unit, with_luma
-from camfuse_jax.pair import fuse as fuse_frame
+from camfuse_jax.pair.fuse import fuse_frame
 from camfuse_jax.pair.fuse import to_levels
 from camfuse_jax.system.signals import Stop, deferred, handled
 from camfuse_jax.video.calibration import Settled, settle
@@ -149,7 +149,7 @@ def _check_sizes(job: "VideoJob", ir: Reader, vis: Reader) -> None:
         )
 
 
-# FROM stages.fuse_video: """Stage `fuse` for moving pictures: two sources in, one fused video out, one frame in memory."""
+# Stage `fuse` for moving pictures: two sources in, one fused video out, one frame in memory.
 
 
 _BUCKETS = Exact()  # all frames have one size

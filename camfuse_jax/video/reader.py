@@ -154,7 +154,7 @@ class FileReader:
         return InputError(f"{self._path} is damaged{where}: {getattr(error, 'strerror', error)}.", _REPAIR)
 
 
-# FROM video.sequence: """A folder of numbered pictures as a video of a given rate."""
+# A folder of numbered pictures as a video of a given rate.
 
 
 _DIGITS = re.compile(r"(\d+)")
@@ -214,7 +214,7 @@ def _by_number(path: Path) -> list[tuple[int, int, str]]:
     return [(int(part.isdecimal()), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-# FROM video.opening: """Which reader a source needs, by how it is named."""
+# Which reader a source needs, by how it is named.
 
 
 VIDEO_FILES = frozenset(

@@ -95,7 +95,7 @@ class AudioCopy:
             raise InputError(f"{self._path}: its sound is damaged.", "Use --no-audio.") from error
 
 
-# FROM video.writing: """Results as a video file or a folder of PNG frames: whole under their name, or not there at all."""
+# Results as a video file or a folder of PNG frames: whole under their name, or not there at all.
 
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")

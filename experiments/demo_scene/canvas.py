@@ -55,7 +55,7 @@ def fractal_noise(
     return total / heights.sum()
 
 
-# FROM data.scene_canvas: """The drawing board of the synthetic scene: one geometry, painted in two bands at once."""
+# The drawing board of the synthetic scene: one geometry, painted in two bands at once.
 
 
 SKY_DEPTH = 1e6

@@ -6,16 +6,11 @@ exhausts, a cold sky and an almost even ground, a little blurred and with sensor
 radiometric simulation: good for trying things out, not for judging them.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float, UInt8
 from scipy import ndimage
 
-from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images.picture import write_gray
-from camfuse_jax.system.files import write_atomically
+from camfuse_jax.errors import InputError
 from demo_scene import street, things
 from demo_scene.canvas import SKY_DEPTH, Canvas
 
@@ -23,10 +18,10 @@ MIN_SIDE = 16
 _SUPERSAMPLING = 2
 
 
-def synthetic_pair(
+def draw_pair(
     seed: int, height: int = 480, width: int = 640
 ) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
-    """Draw one registered pair.
+    """Draws one registered pair.
 
     Args:
         seed: Chooses the scene. The same seed gives the same bytes on the same machine, and the same scene at another
@@ -48,42 +43,6 @@ def synthetic_pair(
     infrared = _infrared(canvas, rng)
     visible = _visible(canvas, lights, rng, daylight)
     return infrared, visible
-
-
-def write_synthetic_dataset(
-    root: Path, *, pairs: int, seed: int = 0, height: int = 240, width: int = 320, photos: int = 0
-) -> None:
-    """Write pairs to `ir/` and `vis/`, `splits.json` with every fifth pair as test, and gray scenes to `photos/`.
-
-    Args:
-        root: Folder to fill; created if absent.
-        pairs: Number of pairs, at least 2 so that neither split is empty.
-        seed: First scene's seed; the photographs' seeds do not overlap the pairs'.
-        height: Rows of every image.
-        width: Columns of every image.
-        photos: Number of extra gray scenes, the visible side of other seeds.
-
-    Raises:
-        InputError: Fewer than 2 pairs, or too small a size.
-        ResourceError: The folder cannot be written.
-    """
-    if pairs < 2:
-        raise InputError(f"{pairs} synthetic pairs cannot be split.", "Ask for at least 2, so that one is for testing.")
-    root = Path(root)
-    names = [f"scene_{number:04}" for number in range(pairs)]
-    for number, name in enumerate(names):
-        infrared, visible = synthetic_pair(seed + number, height, width)
-        write_gray(root / "ir" / f"{name}.png", infrared)
-        write_gray(root / "vis" / f"{name}.png", visible)
-    for number in range(photos):
-        _, visible = synthetic_pair(seed + 1_000_000 + number, height, width)
-        write_gray(root / "photos" / f"photo_{number:04}.png", visible)
-    test = names[4::5] or names[-1:]
-    splits = {"all": names, "train": [name for name in names if name not in test], "test": test}
-    try:
-        write_atomically(root / "splits.json", json.dumps(splits, indent=1) + "\n")
-    except OSError as error:
-        raise ResourceError(f"Cannot write {root / 'splits.json'}: {error.strerror}.", "Check the folder.") from error
 
 
 def _draw(rng: np.random.Generator, height: int, width: int, daylight: float):

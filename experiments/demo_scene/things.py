@@ -58,7 +58,7 @@ def word_mask(word: str, across, down, *, scale: float = 1.0):
     return scale * (inside & bitmap[row, column]).astype(np.float32)
 
 
-# FROM data.scene_things: """What stands in the street of the synthetic scene: people, cars, trees, lamps and road signs."""
+# What stands in the street of the synthetic scene: people, cars, trees, lamps and road signs.
 
 
 def paint_shadow(canvas: Canvas, side: float, depth: float, *, reach: float, heat: float = 0.0) -> None:

@@ -36,11 +36,10 @@ def exit_code(action: Callable[[], int]) -> int:
         return error.exit_code
 
 
-# FROM metrics.reference_scores: """Scores that published fused images and the baselines must get: what an independent evaluator measured.
+# Scores that published fused images and the baselines must get: what an independent evaluator measured.
 #
 # The evaluator had itself been checked against Tang's MATLAB results on 42 images by 9 methods and against CDDFuse's
 # Python code (docs/metrics.md). Values are as printed, so their decimals are the precision to be met.
-# """
 
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "SSIM2", "SF", "SD", "MI", "Qabf", "MS-SSIM", "CC", "PSNR")
@@ -77,10 +76,9 @@ def reference_row(dataset: str, method: str) -> dict[str, str]:
     return dict(zip(KEYS, REFERENCE_SCORES[dataset][method].split(), strict=True))
 
 
-# FROM metrics.agreement: """How far the exact path is from other implementations: `python -m metrics_check.agreement`.
+# How far the exact path is from other implementations: `python -m metrics_check.agreement`.
 #
 # The other implementations are not dependencies: those that are not installed are reported as such.
-# """
 
 
 TwoImages = Callable[[np.ndarray, np.ndarray], float]

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from camfuse_jax.metrics.batched import score_images
 from jaxtyping import UInt8
 
 from camfuse_jax.data.pairs import data_root, pairs_of_split
@@ -31,7 +30,7 @@ Triplet = tuple[str, Image, Image, Image]
 """Name, infrared, visible, fused."""
 Clock = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
-CONTESTANTS = ("exact", "batched", "skimage", "piq", "usual")
+CONTESTANTS = ("exact", "skimage", "piq", "usual")
 TASKS: dict[str, tuple[str, ...]] = {
     "EN": ("EN",),
     "SSIM": ("SSIM",),
@@ -41,7 +40,6 @@ TASKS: dict[str, tuple[str, ...]] = {
 }
 _TOLD = {
     "exact": "exact path",
-    "batched": "batched path",
     "skimage": "scikit-image loop",
     "piq": "piq loop",
     "usual": "usual loop",
@@ -56,12 +54,10 @@ class Timing:
         task: Key of `TASKS`.
         seconds: Contestant to the median over the repeats; None where its package is not installed. A contestant that
             does not offer the task, or was not asked for, is absent.
-        first: Seconds of the batched path's first call, with compilation; None if it was not asked for.
     """
 
     task: str
     seconds: Mapping[str, float | None]
-    first: float | None
 
 
 def measure(
@@ -94,14 +90,13 @@ def measure(
 def speed_markdown(timings: Sequence[Timing]) -> str:
     """The timings as a Markdown table, in seconds; in brackets how many times slower than the exact path."""
     lines = [
-        f"| task | {' | '.join(_TOLD[name] for name in CONTESTANTS)} | first batched call |",
-        "|---" * (2 + len(CONTESTANTS)) + "|",
+        f"| task | {' | '.join(_TOLD[name] for name in CONTESTANTS)} |",
+        "|---" * (1 + len(CONTESTANTS)) + "|",
     ]
     for timing in timings:
         own = timing.seconds["exact"]
         cells = [_cell(timing.seconds, name, own) for name in CONTESTANTS]
-        first = "" if timing.first is None else f"{timing.first:.2f}"
-        lines.append(f"| {timing.task} | {' | '.join(cells)} | {first} |")
+        lines.append(f"| {timing.task} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -142,13 +137,12 @@ def _print_all(options: argparse.Namespace) -> int:
 
 def _measure_task(task: str, runs: Mapping[str, Callable[[], object] | None], repeats: int, clock: Clock) -> Timing:
     ready = {name: run for name, run in runs.items() if run is not None}
-    first = _seconds(ready["batched"], clock) if "batched" in ready else None  # compiles
     taken: dict[str, list[float]] = {name: [] for name in ready}
     for _ in range(repeats):
         for name, run in ready.items():
             taken[name].append(_seconds(run, clock))
     seconds = {name: statistics.median(taken[name]) if name in taken else None for name in runs}
-    return Timing(task, seconds, first)
+    return Timing(task, seconds)
 
 
 def _runs(triplets: Sequence[Triplet], task: str) -> dict[str, Callable[[], object] | None]:
@@ -159,7 +153,6 @@ def _runs(triplets: Sequence[Triplet], task: str) -> dict[str, Callable[[], obje
     images = [triplet[1:] for triplet in triplets]
     runs: dict[str, Callable[[], object] | None] = {
         "exact": lambda: score(pairs, fused, metrics=keys),
-        "batched": lambda: score_images(images, metrics=keys),
     }
     for name, packages, offered in _LOOPS:
         if task in offered:

@@ -97,7 +97,7 @@ def _flat(tree: dict) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in flax.traverse_util.flatten_dict(tree, sep="/").items()}
 
 
-# FROM stages.ablate_scores: """Scores of the ablation's variants, kept on disk by what they depend on, so that a stopped run goes on."""
+# Scores of the ablation's variants, kept on disk by what they depend on, so that a stopped run goes on.
 
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "Qabf", "MI", "NOISE")
@@ -205,7 +205,7 @@ def _read(path: pathlib.Path, name: str) -> Scored | None:
     return Scored(ScoreTable(name, KEYS, rows, content["stamp"]), content["right"])
 
 
-# FROM stages.ablate: """Stage `ablate`: Table 3, and the controls that decide whether class activation does anything at all."""
+# Stage `ablate`: Table 3, and the controls that decide whether class activation does anything at all.
 
 
 OURS = "ours"

@@ -47,7 +47,7 @@ from paper.style import (
     write_at,
 )
 
-COLOURS = (VERMILLION, SKY)
+BOX_COLORS = (VERMILLION, SKY)
 _EDGE, _GAP, _INSET_GAP, _CAPTION, _ROW_GAP = 0.02, 0.08, 0.03, 0.2, 0.04
 
 
@@ -81,7 +81,7 @@ def comparison_figure(images: Mapping[str, UInt8[np.ndarray, "h w"]], boxes: Seq
         left, top = indent + column * (panel + _GAP), _EDGE + row * cell
         axes = place(figure, left, top, panel, tall)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
-        for i, (box, colour) in enumerate(zip(boxes, COLOURS, strict=False)):
+        for i, (box, colour) in enumerate(zip(boxes, BOX_COLORS, strict=False)):
             _mark(axes, box, colour)
             inset_left = left + i * (inset_width + _INSET_GAP)
             _inset(figure, box, image, colour, (inset_left, top + tall + _INSET_GAP, inset_width, inset_tall))
@@ -121,7 +121,7 @@ def _inset(
         spine.set(color=colour, linewidth=1.2)
 
 
-# FROM report.figure_curves: """Training curves of both stages."""
+# Training curves of both stages.
 
 
 _NOT_CURVES = ("step", "images_per_second")
@@ -164,7 +164,7 @@ def _logarithmic(axes: Axes, *, decades: float) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-# FROM report.figure_heatmaps: """Fig. 1: single channels and both classes' activation over the infrared and the visible image."""
+# Fig. 1: single channels and both classes' activation over the infrared and the visible image.
 
 
 _LABEL, _GAP, _BAR, _HEAD, _CAPTION = 0.2, 0.06, 0.48, 0.2, 0.2
@@ -223,7 +223,7 @@ def _colour_bar(figure: Figure, *, left: float, top: float, height: float) -> No
     bar.ax.tick_params(length=2, pad=2)
 
 
-# FROM report.figure_weights: """The channel weights of both modalities, sorted and against each other."""
+# The channel weights of both modalities, sorted and against each other.
 
 
 _LINES = {Modality.IR: ("infrared", VERMILLION, "-"), Modality.VIS: ("visible", BLUE, "--")}
@@ -272,7 +272,7 @@ def _scatter(axes: Axes, weights: Float[np.ndarray, "2 k"]) -> None:
         axes.set_title(f"{weights.shape[1]} channels, {told}")
 
 
-# FROM stages.make_figures: """Stage `figures`: the figures of the paper for one test pair, the channel weights, the training curves."""
+# Stage `figures`: the figures of the paper for one test pair, the channel weights, the training curves.
 
 
 Image = UInt8[np.ndarray, "h w"]

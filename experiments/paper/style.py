@@ -84,7 +84,7 @@ def write_at(figure: Figure, text: str, left: float, top: float, **settings: obj
     figure.text(left / total_width, 1 - top / total_height, text, **settings)
 
 
-# FROM report.zoom: """Details of an image that a comparison shows enlarged."""
+# Details of an image that a comparison shows enlarged.
 
 
 MAX_BOXES = 2
@@ -175,7 +175,7 @@ def _best(score: Float[np.ndarray, "y x"], size: tuple[int, int]) -> Box:
     return Box(int(x), int(y), size[1], size[0])
 
 
-# FROM report.figure_sheet: """Contact sheet: every pair in a row of its own, every method in a column, on pages of a readable size."""
+# Contact sheet: every pair in a row of its own, every method in a column, on pages of a readable size.
 
 
 PAGE_HEIGHT = 9.6

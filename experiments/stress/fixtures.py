@@ -97,7 +97,7 @@ def image_files() -> list[bytes]:
     ]
 
 
-# FROM stress.moving: """Small videos of several containers and codecs."""
+# Small videos of several containers and codecs.
 
 
 FRAMES, RATE = 5, 10
@@ -141,11 +141,10 @@ def _file_moving(container: str, codec: str, pix_fmt: str, *, shape: tuple[int, 
     return buffer.getvalue()
 
 
-# FROM stress.rehearsal: """Both training stages on the narrowest networks, in a process of its own that starts in a moment.
+# Both training stages on the narrowest networks, in a process of its own that starts in a moment.
 #
 # The processes are forked from a server that has imported everything but has not started JAX, and share compiled
 # programs, so that one costs a second or two instead of ten.
-# """
 
 
 PAIRS, SIDE = 4, 64

@@ -172,7 +172,7 @@ TARGETS: dict[str, Callable[[pathlib.Path], Target]] = {
 }
 
 
-# FROM stress.fused_targets: """What is fuzzed by the whole way of a fuse command: videos, sequences of frames, tables of pairs, calibrations."""
+# What is fuzzed by the whole way of a fuse command: videos, sequences of frames, tables of pairs, calibrations.
 
 
 SHAPE = (32, 48)
@@ -268,7 +268,7 @@ def _fuse(pairs: tuple[Pair, ...], folder: pathlib.Path, weights: str, settings:
             raise InputError("A result was promised and is not there.")
 
 
-# FROM stress.fuzz: """Thousands of malformed files, each of which must be used or refused by name, in time and without much memory."""
+# Thousands of malformed files, each of which must be used or refused by name, in time and without much memory.
 
 
 SECONDS, MEBIBYTES = 5, 1024

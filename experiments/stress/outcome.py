@@ -46,7 +46,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-# FROM stress.memory: """What a process holds, and how often JAX compiled in it."""
+# What a process holds, and how often JAX compiled in it.
 
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -75,7 +75,7 @@ def compilations() -> Iterator[list[str]]:
         inside[0] = False
 
 
-# FROM stress.mutate: """Mutations of a file's bytes: what bad disks, cut downloads and ill will do to it."""
+# Mutations of a file's bytes: what bad disks, cut downloads and ill will do to it.
 
 
 _EXTREMES = [bytes.fromhex(text) for text in ("00000000", "ffffffff", "7fffffff", "80000000", "ffff", "00", "ff", "01")]

@@ -93,7 +93,7 @@ def _typed(shape: tuple[int, int], kind: type, seed: int) -> np.ndarray:
     return image.astype(kind) * (257 if kind is np.uint16 else 1)
 
 
-# FROM stress.sizes: """Images of every small size, long strips and large ones: the result is as large as the sources, and finite."""
+# Images of every small size, long strips and large ones: the result is as large as the sources, and finite.
 
 
 _LARGE = ((1, 8192), (8192, 1), (255, 257), (256, 256), (2048, 2048), (4096, 4096))
@@ -132,7 +132,7 @@ def _fuse(shape: tuple[int, int], seed: int, outcome: Outcome) -> None:
     outcome.check(good, f"{shape}: {unit.dtype} {unit.shape}")
 
 
-# FROM stress.numbers: """Odd numbers in, defined numbers out; and the same numbers whichever way they are computed."""
+# Odd numbers in, defined numbers out; and the same numbers whichever way they are computed.
 
 
 TOLERANCE = 1e-6

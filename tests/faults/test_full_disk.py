@@ -15,7 +15,7 @@ PROGRAM = """
 import resource, sys
 import numpy as np
 from camfuse_jax.errors import ResourceError
-from camfuse_jax.training import StageCheckpoints
+from camfuse_jax.training.checkpoint import StageCheckpoints
 
 def state(step):
     rng = np.random.default_rng(step)

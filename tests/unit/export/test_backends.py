@@ -10,6 +10,7 @@ import pytest
 
 import camfuse_jax
 from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.export import runtimes
 from camfuse_jax.export.runtimes import fuse
 from camfuse_jax.fusion.fuse import fuse as fuse_arrays
 from camfuse_jax.fusion.params import balanced, load_params, with_rule
@@ -60,15 +61,15 @@ def test_types_that_differ_give_float32(params):
 def test_gains_are_seen_and_the_network_is_kept_as_long_as_its_weights():
     _need("onnxruntime")
     ir, vis = _pair((24, 31))
-    before = len(backends._NETWORKS)
+    before = len(runtimes._NETWORKS)
     leaning = balanced(load_params("tno"), ir_gain=4.0)
     expected = fuse_arrays(leaning, ir, vis)
-    first = backends.network(leaning, "onnxruntime")
+    first = runtimes.network(leaning, "onnxruntime")
     np.testing.assert_allclose(fuse(leaning, ir, vis, backend="onnxruntime"), expected, atol=2e-5)
-    assert backends.network(leaning, "onnxruntime") is first
+    assert runtimes.network(leaning, "onnxruntime") is first
     del leaning, first
     gc.collect()
-    assert len(backends._NETWORKS) == before
+    assert len(runtimes._NETWORKS) == before
 
 
 def test_errors_say_what_to_do(params, monkeypatch):

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from camfuse_jax.check import SIZES, TOLERANCE, check, export_network, onnx_session, to_stablehlo
 from small_nets import NET, small_params
 
 from camfuse_jax import balanced
 from camfuse_jax.config import FusionConfig
 from camfuse_jax.errors import CamfuseError, UsageError
-from camfuse_jax.export.check import SIZES, TOLERANCE, export_network, onnx_session, to_stablehlo
 from camfuse_jax.export.onnx import to_onnx
 
 VARIANTS = [NET, dataclasses.replace(NET, phase_bias=False, margin=0)]
@@ -29,7 +29,7 @@ def _write(kind, params):
 def test_exported_network_is_fuse(kind, net):
     params = small_params(net, fusion=FusionConfig())
     sizes = SIZES if (kind, net) == ("onnx", NET) else [(1, 1, 1), (2, 35, 29)]
-    assert export.check(kind, _write(kind, params), params, sizes=sizes) < TOLERANCE
+    assert check(kind, _write(kind, params), params, sizes=sizes) < TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_exported_network_is_fuse(kind, net):
 )
 def test_every_exported_rule_and_the_balance_are_those_of_fuse(fusion):
     params = balanced(small_params(fusion=fusion), ir_gain=3.0)
-    assert export.check("onnx", _write("onnx", params), params, sizes=[(2, 17, 23)]) < TOLERANCE
+    assert check("onnx", _write("onnx", params), params, sizes=[(2, 17, 23)]) < TOLERANCE
 
 
 def test_two_equal_and_two_flat_images_are_finite():
@@ -65,14 +65,14 @@ def test_rules_without_onnx_are_refused_by_name(rule):
 @pytest.mark.parametrize("rule", ["adaptive", "l1"])
 def test_stablehlo_takes_the_rules_that_onnx_does_not(rule):
     params = small_params(fusion=FusionConfig(rule=rule))
-    assert export.check("stablehlo", _write("stablehlo", params), params, sizes=[(2, 17, 23)]) < TOLERANCE
+    assert check("stablehlo", _write("stablehlo", params), params, sizes=[(2, 17, 23)]) < TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
 def test_other_weights_are_noticed(kind):
     content = _write(kind, small_params())
     with pytest.raises(CamfuseError, match="differs from fuse"):
-        export.check(kind, content, small_params(seed=1), sizes=[(1, 17, 23)])
+        check(kind, content, small_params(seed=1), sizes=[(1, 17, 23)])
 
 
 def test_odd_sizes_are_among_those_checked():

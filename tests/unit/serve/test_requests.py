@@ -263,7 +263,7 @@ def test_many_at_once_one_at_a_time(port, pair, monkeypatch):
             inside[0] -= 1
         return real(*arguments)
 
-    monkeypatch.setattr(app_module, "answer", slow)
+    monkeypatch.setattr(app, "answer", slow)
     found = []
     threads = [threading.Thread(target=lambda: found.append(fuse(port, *pair)[0])) for _ in range(8)]
     for thread in threads:
@@ -281,7 +281,7 @@ def test_a_failure_of_ours_is_no_secret_and_the_next_one_is_served(port, pair, m
     def broken(*_):
         raise MemoryError
 
-    monkeypatch.setattr(app_module, "answer", broken)
+    monkeypatch.setattr(app, "answer", broken)
     status, told = fuse(port, *pair)
     assert status == 507
     assert "Memory does not suffice" in told["error"]

@@ -29,7 +29,7 @@ def counted(monkeypatch):
         calls.append(settings["method"])
         return own(*arguments, **settings)
 
-    monkeypatch.setattr(ablate_scores, "score", score)
+    monkeypatch.setattr(ablation, "score", score)
     return calls
 
 
@@ -51,7 +51,7 @@ def test_other_weights_rules_sources_or_code_are_scored_anew(tmp_path, counted, 
     changed = params.replace(classifier={**params.classifier, "head": head})
     Scorer(_pairs(), tmp_path)(changed, name="weights", classify=False)
     Scorer(_pairs(seed=1), tmp_path)(params, name="sources", classify=False)
-    monkeypatch.setattr(ablate_scores, "code_digest", lambda parts: "changed")
+    monkeypatch.setattr(ablation, "code_digest", lambda parts: "changed")
     Scorer(_pairs(), tmp_path)(params, name="code", classify=False)
     assert counted == ["a", "rule", "weights", "sources", "code"]
 
@@ -75,7 +75,7 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
         trained.append((cls.distance_weight, cls.learning_rate, config.net.branches, config.seed, cls.start))
         return small_params(config.net, seed=len(trained), fusion=config.fusion)
 
-    monkeypatch.setattr(ablate_heads, "train_head", train)
+    monkeypatch.setattr(ablation, "train_head", train)
     ours, places = small_params(), Places(tmp_path, str(_dataset(tmp_path / "toy")))
     config = Config(cls=ClassifierConfig(distance_weight=0.3))
     rows = list(ablation.retrained(config, places, ours, tmp_path / "heads", seeds=3))
@@ -90,7 +90,7 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
         for one, other in zip(before.params, after.params, strict=True):
             np.testing.assert_array_equal(one.class_weights, other.class_weights)
             assert other.fusion == ours.fusion
-    monkeypatch.setattr(ablate_heads, "code_digest", lambda parts: "changed")
+    monkeypatch.setattr(ablation, "code_digest", lambda parts: "changed")
     list(ablation.retrained(config, places, ours, tmp_path / "heads", seeds=1))
     assert len(trained) == 24
     assert list(ablation.retrained(config, places, ours, tmp_path / "heads", seeds=0)) == []
@@ -111,7 +111,7 @@ def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypat
     assert "nan" not in text
     count = len(counted)
     assert count == 17 + 12 + 12  # rows of one, of three draws, of two heads each
-    monkeypatch.setattr(ablate_heads, "train_head", None)
+    monkeypatch.setattr(ablation, "train_head", None)
     ablate(dataclasses.replace(Config(), cls=recipe), places, **settings)
     assert len(counted) == count
     assert capsys.readouterr().out == text
