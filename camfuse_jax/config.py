@@ -182,7 +182,7 @@ class ClassifierConfig(TrainConfig):
         distance_from_epoch: First epoch (counted from 0) in which alpha acts.
         augment: Vary brightness, contrast, gamma and noise of the patches as real sensors do.
         start: How the depthwise layers begin: `mean`, as local means (`nets.averaging_start`); `he`, at random.
-        channel_size: Start with every channel's pooled value at this on average (`nets.equalise`); 0 leaves the
+        channel_size: Start with every channel's pooled value at this on average (`nets.equalize`); 0 leaves the
             random start as it is. The larger it is, the smaller are the class weights that decide alike.
         weight_rms: Root mean square to which the trained class weights are scaled without changing the classifier
             (`nets.rescale_head`); 0 leaves them as training did.

@@ -140,9 +140,9 @@ class Options:
     @property
     def workdir_of_data(self) -> Any:
         """The workdir with the data set of this run."""
-        from camfuse_jax.data.workdir import Places
+        from camfuse_jax.data.workdir import Workdir
 
-        return Places(self.workdir, self.dataset, data=self.data, download=self.download)
+        return Workdir(self.workdir, self.dataset, data=self.data, download=self.download)
 
 
 def parse(argv: Sequence[str]) -> Options:

@@ -28,9 +28,8 @@ from camfuse_jax.images.color import luma_unit, with_luma
 from camfuse_jax.images.picture import read_picture_file
 from camfuse_jax.images.read import READABLE_SUFFIXES
 from camfuse_jax.images.write import picture_bytes, to_depth
-from camfuse_jax.pair.prepare import prepare
 from camfuse_jax.pair.fuse import to_levels
-from camfuse_jax.pair.prepare import FrameSettings, Prepared
+from camfuse_jax.pair.prepare import FrameSettings, Prepared, prepare
 
 Row = dict[str, Any]
 
@@ -72,8 +71,8 @@ def _luma(pair: Prepared) -> np.ndarray:
 
 
 def _png(pair: Prepared, luma: np.ndarray, *, gray: bool) -> bytes:
-    colour = pair.vis_unit.ndim == 3 and not gray
-    levels = to_levels(with_luma(pair.vis_unit, luma) if colour else luma, pair.bits)
+    color = pair.vis_unit.ndim == 3 and not gray
+    levels = to_levels(with_luma(pair.vis_unit, luma) if color else luma, pair.bits)
     alpha = None if pair.alpha is None else to_depth(pair.alpha, levels.dtype)
     return picture_bytes(levels, alpha=alpha, icc=pair.icc)
 

@@ -45,7 +45,7 @@ def make_card(workdir: pathlib.Path, dataset: str, sha256: str, former: dict[str
     return {
         "sha256": sha256,
         "commit": commit,
-        "licence": "Apache-2.0 (weights); the training photographs keep their owners' terms, see docs/data.md",
+        "license": "Apache-2.0 (weights); the training photographs keep their owners' terms, see docs/data.md",
         "input": "luminance, float in [0, 1] or uint8 / uint16 over the whole range",
         "seed": config["ae"]["seed"],
         "recipe": {**config, "ae": ae_recipe},

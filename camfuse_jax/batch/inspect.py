@@ -17,9 +17,8 @@ from camfuse_jax.fusion.fuse import explain, fuse
 from camfuse_jax.fusion.params import SHIPPED, Params, load_params
 from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import Picture, picture_size, read_picture
-from camfuse_jax.pair.prepare import prepare
 from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.prepare import FrameSettings
+from camfuse_jax.pair.prepare import FrameSettings, prepare
 from camfuse_jax.system.runtime import package_version
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pillow", "tifffile")
@@ -124,13 +123,13 @@ def _look_at(pair: Pair, params: Params, notes: dict[str, list[str]], found: dic
     luma = luma_unit(ready.vis_unit).astype(np.float32) if ready.vis_unit.ndim == 3 else ready.vis_unit
     if guess_polarity(ready.ir_unit, luma).strong:
         found.setdefault("infrared looks black-hot (--ir-polarity black)", []).append(pair.name)
-    if _colours_swapped(ir, vis) or looks_swapped(params, ready.ir_unit, luma):
+    if _colors_swapped(ir, vis) or looks_swapped(params, ready.ir_unit, luma):
         found.setdefault("infrared and visible look swapped", []).append(pair.name)
 
 
-def _colours_swapped(ir: Picture, vis: Picture) -> bool:
-    """A gray visible image beside a many-coloured infrared one says the same as the classifier, more plainly."""
-    if not ir.is_colour or vis.is_colour or ir.samples.dtype != np.uint8:
+def _colors_swapped(ir: Picture, vis: Picture) -> bool:
+    """A gray visible image beside a many-colored infrared one says the same as the classifier, more plainly."""
+    if not ir.is_color or vis.is_color or ir.samples.dtype != np.uint8:
         return False
     spread = np.ptp(ir.samples.astype(np.int16), axis=-1)
     return False if spread.mean() < 8 else not _is_map(ir)

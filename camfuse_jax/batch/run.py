@@ -24,10 +24,8 @@ from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
 from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import picture_size, read_picture
 from camfuse_jax.images.write import file_format, replace_file, to_depth, write_picture
-from camfuse_jax.pair.fuse import fuse_frame
-from camfuse_jax.pair.prepare import prepare
-from camfuse_jax.pair.fuse import to_levels
-from camfuse_jax.pair.prepare import Prepared
+from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.pair.prepare import Prepared, prepare
 from camfuse_jax.report.pictures import balance_grid, overlay
 
 _Item = TypeVar("_Item")

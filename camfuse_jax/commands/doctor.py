@@ -15,7 +15,7 @@ class Doctor:
     """Says whether everything works here, and what is wrong with your images.
 
     Devices, versions, shipped weights, the time of one 640 x 480 frame; and for a folder or pair: files without a
-    partner, unreadable files, sizes, infrared stored as colour, 8-bit data in 16-bit files, misregistration, black-hot
+    partner, unreadable files, sizes, infrared stored as color, 8-bit data in 16-bit files, misregistration, black-hot
     polarity, and infrared and visible swapped. Exit code 0 if nothing is wrong, 1 otherwise.
 
     For instance: camfuse doctor thermal/ photos/

@@ -37,11 +37,11 @@ class Evaluate:
 
     def run(self) -> None:
         """Prints and writes the tables."""
-        from camfuse_jax.data.workdir import Places
+        from camfuse_jax.data.workdir import Workdir
         from camfuse_jax.metrics.evaluate import evaluate_dataset
 
         evaluate_dataset(
-            Places(self.workdir, self.dataset, data=self.data, download=self.download),
+            Workdir(self.workdir, self.dataset, data=self.data, download=self.download),
             out=self.out,
             weights=self.weights,
             others=self.fused,

@@ -130,7 +130,7 @@ class Fuse:
         rule: Fusion rule instead of the one that the weights bring (docs/method.md).
         backend: What computes: jax, or the exported network in onnxruntime or openvino, which are faster on a
             CPU and need their package (docs/export.md). Images only.
-        gray: Give the fused luma without colour.
+        gray: Give the fused luma without color.
         overlay: Also write where the classifier looked, as NAME_ir_heat.png and NAME_vis_heat.png.
         preview: Also write NAME_preview.png, a labelled grid of several balances.
         ir_gain: Balance: factor on the infrared channel weights; only the ratio to --vis-gain counts.

@@ -247,7 +247,7 @@ def _is_names(value: object) -> bool:
 
 
 IR_WORDS = ("ir", "lwir", "mwir", "swir", "nir", "thermal", "therm", "infrared", "inf", "tir", "th")
-VIS_WORDS = ("vis", "vi", "visible", "visual", "rgb", "eo", "color", "colour", "photo")
+VIS_WORDS = ("vis", "vi", "visible", "visual", "rgb", "eo", "color", "color", "photo")
 _PLACE = "{name}"
 _LARGEST_TABLE = 16 << 20  # bytes
 _SHOWN_pairing = 500  # letters of a name in a message
@@ -481,7 +481,7 @@ class Shard(NamedTuple):
     def of(self, items: Sequence[_Item]) -> list[_Item]:
         """This part of a list that is the same, in the same order, for everybody.
 
-        Every `count`-th item: neighbours, which are often alike in size, go to different parts, and the parts'
+        Every `count`-th item: neighbors, which are often alike in size, go to different parts, and the parts'
         lengths differ by one at most.
         """
         return list(items[self.number - 1 :: self.count])

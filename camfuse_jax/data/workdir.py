@@ -13,7 +13,7 @@ SYNTHETIC = "synthetic"
 
 
 @dataclasses.dataclass(frozen=True)
-class Places:
+class Workdir:
     """Folders of a run.
 
     Attributes:

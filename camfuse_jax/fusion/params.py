@@ -29,7 +29,7 @@ MAX_GAIN = 100.0
 
 
 def balanced(params: "Params", *, ir_gain: float = 1.0, vis_gain: float = 1.0) -> "Params":
-    """Weights that favour one of the two images.
+    """Weights that favor one of the two images.
 
     Only the ratio of the gains matters: 2 and 1 do what 1 and 0.5 do, and the result stays as bright as it was.
 

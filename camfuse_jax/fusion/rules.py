@@ -287,7 +287,7 @@ def ir_share(
     return 1 / (1 + jnp.exp(-odds))
 
 
-# Rule `place` alone takes a balance, and it and l1 look at neighbours.
+# Rule `place` alone takes a balance, and it and l1 look at neighbors.
 _RULES: dict[str, Callable[[FusionConfig, Features, Features, Weights], Features]] = {
     "eq5": _eq5,
     "adaptive": _eq5,

@@ -1,6 +1,6 @@
 """Large images tile by tile: what is known of the whole image is summed up first, then each tile is drawn with it.
 
-A tile overlaps its neighbours by as many pixels as a pixel of the result depends on (`reach`), so that the inner part
+A tile overlaps its neighbors by as many pixels as a pixel of the result depends on (`reach`), so that the inner part
 of a tile is what it would be in the whole image; only sums over the whole image are rounded otherwise.
 """
 

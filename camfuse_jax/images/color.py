@@ -1,4 +1,4 @@
-"""Colour around a fused luma: luma of BT.601 in, RGB of the same hue out, inside the gamut."""
+"""Color around a fused luma: luma of BT.601 in, RGB of the same hue out, inside the gamut."""
 
 import functools
 from typing import NamedTuple
@@ -25,7 +25,7 @@ def with_luma(rgb_unit: Float[np.ndarray, "h w 3"], luma: Float[np.ndarray, "h w
 
     - luma unchanged: s = 1, and the pixel is returned as it came;
     - darker: s = new / old luma, as if less light fell on the same surface. Keeping chroma as it is would turn a pale
-      colour vivid where the other camera is dark: a fringe along every edge that only one camera sees;
+      color vivid where the other camera is dark: a fringe along every edge that only one camera sees;
     - darker where the source is blown out (near white, two channels at their end): s falls much faster. What hue such
       a pixel has comes from the channels' clipping, and darkening it would turn a lamp's white core cyan;
     - brighter: s = 1, or as much less as keeps the largest channel at 1. Chroma is never amplified, nor is its noise.
@@ -33,7 +33,7 @@ def with_luma(rgb_unit: Float[np.ndarray, "h w 3"], luma: Float[np.ndarray, "h w
     s changes continuously with both lumas, so there is no seam where one case meets another.
 
     Args:
-        rgb_unit: Colours in [0, 1].
+        rgb_unit: Colors in [0, 1].
         luma: New luma in [0, 1].
 
     Returns:
@@ -50,19 +50,19 @@ def with_luma(rgb_unit: Float[np.ndarray, "h w 3"], luma: Float[np.ndarray, "h w
 
 
 def _blown_out(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """0 where colours are trustworthy, 1 where two channels are at their end and the third is close."""
+    """0 where colors are trustworthy, 1 where two channels are at their end and the third is close."""
     lowest, middle, _ = np.moveaxis(np.sort(rgb, axis=-1), -1, 0)
     return np.clip((middle - 0.94) / 0.06, 0, 1) * np.clip((lowest - 0.7) / 0.2, 0, 1)
 
 
-# Infrared stored as colour: a gray image in three channels, or one with a colour map burnt in.
+# Infrared stored as color: a gray image in three channels, or one with a color map burnt in.
 
 
 CANDIDATES = ("inferno", "magma", "plasma", "viridis", "cividis", "jet", "turbo", "hot", "afmhot", "gnuplot2", "CMRmap")
 _LEVELS = 256
 _SAMPLE = 4096
 # Largest median and third quartile of the distance in RGB of [0, 1] to a map. What JPEG of quality 90 does to a map's
-# colours stays below (0.028, 0.055 measured); the closest of 221 road photographs is at 0.037 and 0.084.
+# colors stays below (0.028, 0.055 measured); the closest of 221 road photographs is at 0.037 and 0.084.
 _NEAR = (0.033, 0.075)
 _GRAY_MEAN, _GRAY_FAR = 1.5 / 255, 8 / 255  # spread of channels that JPEG leaves in a gray image
 
@@ -71,8 +71,8 @@ class Scalar(NamedTuple):
     """One value per pixel, and how it was found.
 
     Attributes:
-        values: (h, w) in [0, 1] if the source was coloured; the source's own channel if it was gray.
-        how: `equal channels`, the name of a colour map, or `luma`.
+        values: (h, w) in [0, 1] if the source was colored; the source's own channel if it was gray.
+        how: `equal channels`, the name of a color map, or `luma`.
         note: One phrase for the user.
         sure: False where values may be out of order.
     """
@@ -86,13 +86,13 @@ class Scalar(NamedTuple):
 def scalar_from_rgb(rgb_unit: Float[np.ndarray, "h w 3"]) -> Scalar:
     """Gets back the scalar image behind three channels.
 
-    Equal channels (up to what JPEG does to them) are that channel. Colours that lie on one of matplotlib's maps in
-    `CANDIDATES` are looked up in it; a map and its reverse have the same colours, and the forward one is assumed.
+    Equal channels (up to what JPEG does to them) are that channel. Colors that lie on one of matplotlib's maps in
+    `CANDIDATES` are looked up in it; a map and its reverse have the same colors, and the forward one is assumed.
     Anything else becomes luma: right in order for maps that get brighter with temperature (iron, gray with
-    marks drawn in colour), wrong for rainbows.
+    marks drawn in color), wrong for rainbows.
 
     Args:
-        rgb_unit: Colours in [0, 1].
+        rgb_unit: Colors in [0, 1].
     """
     spread = rgb_unit.max(axis=-1) - rgb_unit.min(axis=-1)
     luma = luma_unit(rgb_unit).astype(np.float32)
@@ -103,8 +103,8 @@ def scalar_from_rgb(rgb_unit: Float[np.ndarray, "h w 3"]) -> Scalar:
     best = min(CANDIDATES, key=lambda name: np.median(distances[name]))
     if np.all(np.percentile(distances[best], (50, 75)) <= _NEAR):
         values = _lookup(best, rgb_unit.reshape(-1, 3))[1].reshape(rgb_unit.shape[:2])
-        return Scalar(values.astype(np.float32), best, f"colour map '{best}' turned back into a scalar")
-    note = "colours of no known map; their luma is used, hot and cold may be out of order"
+        return Scalar(values.astype(np.float32), best, f"color map '{best}' turned back into a scalar")
+    note = "colors of no known map; their luma is used, hot and cold may be out of order"
     return Scalar(luma, "luma", note, sure=False)
 
 
@@ -112,7 +112,7 @@ def scalar_as(rgb_unit: Float[np.ndarray, "h w 3"], how: str) -> Float[np.ndarra
     """As `scalar_from_rgb`, in the way that was found for an earlier frame of the same video.
 
     Args:
-        rgb_unit: Colours in [0, 1].
+        rgb_unit: Colors in [0, 1].
         how: `Scalar.how` of that frame.
     """
     if how not in CANDIDATES:
@@ -134,7 +134,7 @@ def _tree(name: str):
     return cKDTree(matplotlib.colormaps[name](np.linspace(0, 1, _LEVELS))[:, :3])
 
 
-def _lookup(name: str, colours: Num[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each colour to a map, and its place on the map in [0, 1]."""
-    distance, index = _tree(name).query(colours)
+def _lookup(name: str, colors: Num[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each color to a map, and its place on the map in [0, 1]."""
+    distance, index = _tree(name).query(colors)
     return distance, index / (_LEVELS - 1)

@@ -1,4 +1,4 @@
-"""An image file as a camera meant it: samples at their own depth, alpha, colour profile, upright."""
+"""An image file as a camera meant it: samples at their own depth, alpha, color profile, upright."""
 
 import dataclasses
 import io
@@ -34,7 +34,7 @@ class Picture:
         bits: Bits that carry values: 8, 10, 12, 14 or 16; 32 for float.
         top: The value that means white where the full range is used; None for float.
         alpha: Opacity, (h, w), uint8 or uint16, or None.
-        icc: Embedded colour profile or None.
+        icc: Embedded color profile or None.
         notes: What a user should know, such as "12 bit in a 16-bit file".
     """
 
@@ -46,7 +46,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
     @property
-    def is_colour(self) -> bool:
+    def is_color(self) -> bool:
         """Whether there are three channels, equal or not."""
         return self.samples.ndim == 3
 
@@ -59,7 +59,7 @@ class Picture:
 def read_picture(path: str | os.PathLike[str], limits: Limits | None = None) -> Picture:
     """Reads a PNG, JPEG, BMP or TIFF file without changing a value; the EXIF orientation is applied.
 
-    8 and 16 bit gray and colour, palettes, 1 bit, CMYK and YCbCr (as RGB), float and signed TIFF. Pixels that are not
+    8 and 16 bit gray and color, palettes, 1 bit, CMYK and YCbCr (as RGB), float and signed TIFF. Pixels that are not
     finite become the lowest finite value, and a note says how many.
 
     Args:
@@ -198,7 +198,7 @@ def read_gray(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w"]:
 
     Gray 8 bit is returned as it is; 1 bit becomes 0 and 255; RGB and palette files become `luma`; an alpha channel is
     dropped without blending; gray 16 bit is divided by 257 and rounded, so that 65535 becomes 255 (the full range is
-    kept, nothing is stretched). 16-bit colour loses its low bytes in Pillow before it gets here. The EXIF orientation
+    kept, nothing is stretched). 16-bit color loses its low bytes in Pillow before it gets here. The EXIF orientation
     is applied. Of a file with several pages the first is read.
 
     Args:

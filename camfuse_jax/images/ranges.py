@@ -104,7 +104,7 @@ def to_unit(samples: Num[np.ndarray, "*shape"], low: float, high: float) -> Floa
 def unit_samples(picture: Picture, policy: RangePolicy) -> tuple[Float[np.ndarray, "h w *c"], str]:
     """A picture's samples in [0, 1] and one phrase on how.
 
-    Colour is scaled by one line for all three channels, so that hues stay.
+    Color is scaled by one line for all three channels, so that hues stay.
     """
     low, high, how = limits_of(picture.samples, picture.top, picture.bits, policy)
     return to_unit(picture.samples, low, high), f"{low:g} to {high:g} ({how})"

@@ -165,7 +165,7 @@ class Decoded(NamedTuple):
         alpha: (h, w) of uint8 or uint16, or None.
         orientation: EXIF orientation that still has to be applied.
         notes: What a user should know.
-        icc: Embedded colour profile.
+        icc: Embedded color profile.
     """
 
     samples: np.ndarray
@@ -184,12 +184,12 @@ def decode(image: Image.Image, file: BinaryIO, name: object) -> Decoded:
         name: What to call it in an error.
 
     Raises:
-        InputError: The pixel format has no defined gray or colour value.
+        InputError: The pixel format has no defined gray or color value.
     """
     notes = ()
     if getattr(image, "n_frames", 1) > 1:
         notes = (f"{image.n_frames} pages or frames; the first is used",)
-    if image.format == "PNG" and is_deep_colour(_content(file, 29)):
+    if image.format == "PNG" and is_deep_color(_content(file, 29)):
         image.load()  # checks what the own reader does not: check sums and the end of the file
         found = split_alpha(read_png16(_content(file)), image.getexif().get(ORIENTATION_TAG, 1))
     else:
@@ -360,16 +360,16 @@ def _decoded(page: Any, pixels: np.ndarray, notes: tuple[str, ...], name: object
 
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> gray, gray + alpha, RGB, RGBA
+_COLOR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> gray, gray + alpha, RGB, RGBA
 
 
-def is_deep_colour(header: bytes) -> bool:
+def is_deep_color(header: bytes) -> bool:
     """Whether a PNG's first 29 bytes say 16 bits and several channels (gray 16 bit is read by Pillow in full)."""
     return header[:8] == SIGNATURE and len(header) >= 29 and header[24] == 16 and header[25] in (2, 4, 6)
 
 
 def read_png16(data: bytes) -> UInt16[np.ndarray, "h w c"]:
-    """Decodes a PNG for which `is_deep_colour` holds; the caller has checked its size.
+    """Decodes a PNG for which `is_deep_color` holds; the caller has checked its size.
 
     Pillow's decoder does the work, called twice: as big-endian samples it returns the high bytes, as little-endian
     ones the low bytes.
@@ -378,16 +378,16 @@ def read_png16(data: bytes) -> UInt16[np.ndarray, "h w c"]:
         ValueError: The compressed data is damaged or ends too early.
     """
     size = struct.unpack(">II", data[16:24])
-    colour_type, interlaced = data[25], data[28]
+    color_type, interlaced = data[25], data[28]
     stream = b"".join(content for kind, content in _chunks(data) if kind == b"IDAT")
 
     def plane(mode: str, raw: str) -> np.ndarray:
         return np.asarray(Image.frombytes(mode, size, stream, "zip", raw, interlaced)).astype(np.uint16)
 
-    if colour_type == 4:  # two 16-bit samples are as wide as four 8-bit ones
+    if color_type == 4:  # two 16-bit samples are as wide as four 8-bit ones
         four = plane("RGBA", "RGBA")
         return four[..., 0::2] << 8 | four[..., 1::2]
-    mode = "RGB" if colour_type == 2 else "RGBA"
+    mode = "RGB" if color_type == 2 else "RGBA"
     return plane(mode, f"{mode};16B") << 8 | plane(mode, f"{mode};16L")
 
 
@@ -396,7 +396,7 @@ def png16_bytes(samples: UInt16[np.ndarray, "h w c"], *, icc: bytes | None = Non
 
     Args:
         samples: The image.
-        icc: Colour profile to embed.
+        icc: Color profile to embed.
         text: Keyword to Latin-1 text, written before the pixels.
 
     Source: W3C PNG specification, third edition; filter 2 (up) on every row but the first.
@@ -407,7 +407,7 @@ def png16_bytes(samples: UInt16[np.ndarray, "h w c"], *, icc: bytes | None = Non
     filtered[0, 1:] = rows[0]
     filtered[1:, 0] = 2
     filtered[1:, 1:] = rows[1:] - rows[:-1]  # modulo 256, as the format wants it
-    header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPE[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, _COLOR_TYPE[channels], 0, 0, 0)
     parts = [SIGNATURE, _chunk(b"IHDR", header)]
     if icc:
         parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))

@@ -1,4 +1,4 @@
-"""Results as files: 8 or 16 bit, alpha and colour profile kept, and either the whole file or none."""
+"""Results as files: 8 or 16 bit, alpha and color profile kept, and either the whole file or none."""
 
 import io
 import os
@@ -38,7 +38,7 @@ def write_picture(
         path: Where to write; the ending chooses the format.
         samples: (h, w) or (h, w, 3), uint8 or uint16.
         alpha: Opacity of the same size; converted to the samples' depth.
-        icc: Colour profile to embed.
+        icc: Color profile to embed.
         stamp: How the file was made, read back by `read_stamp`.
 
     Raises:

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from camfuse_jax.config import Modality
 from camfuse_jax.data.pairs import image_files
 from camfuse_jax.data.sources import PairSource
-from camfuse_jax.data.workdir import NAMED, Places
+from camfuse_jax.data.workdir import NAMED, Workdir
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import cut, plan, run_by_size
 from camfuse_jax.fusion.fuse import explain, fuse
@@ -100,7 +100,7 @@ def fuse_pairs(params: Params, pairs: PairSource, out: Path) -> dict[str, UInt8[
     return fused
 
 
-def choose_weights(places: Places, weights: str | None) -> str:
+def choose_weights(places: Workdir, weights: str | None) -> str:
     """What `load_params` takes: the given weights, else the workdir's own, else the shipped ones."""
     if weights is not None:
         return weights
@@ -149,7 +149,7 @@ _METRICS = {"paper": BASIC_METRICS, "all": ALL_METRICS}
 
 
 def evaluate_dataset(
-    places: Places,
+    places: Workdir,
     *,
     out: pathlib.Path | None = None,
     weights: str | None = None,

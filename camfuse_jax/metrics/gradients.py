@@ -1,11 +1,11 @@
-"""Metrics from differences of neighbouring pixels: AG, SF, Qabf and a noise estimate. Exact path, float64."""
+"""Metrics from differences of neighboring pixels: AG, SF, Qabf and a noise estimate. Exact path, float64."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from camfuse_jax.metrics.gray import Gray, UndefinedMetricError, as_triplet, require_size
 
-# Constants of Xydeas and Petrovic 2000: height, slope and centre of the strength and of the orientation sigmoid.
+# Constants of Xydeas and Petrovic 2000: height, slope and center of the strength and of the orientation sigmoid.
 _STRENGTH = (0.9994, -15.0, 0.5)
 _ORIENTATION = (0.9879, -22.0, 0.8)
 
@@ -131,5 +131,5 @@ def _edge_preservation(strength: Gray, orientation: Gray, fused_strength: Gray, 
     return _sigmoid(ratio, *_STRENGTH) * _sigmoid(alignment, *_ORIENTATION)
 
 
-def _sigmoid(value: Gray, height: float, slope: float, centre: float) -> Gray:
-    return height / (1 + np.exp(slope * (value - centre)))
+def _sigmoid(value: Gray, height: float, slope: float, center: float) -> Gray:
+    return height / (1 + np.exp(slope * (value - center)))

@@ -34,7 +34,7 @@ def as_gray(image: ArrayLike, *, name: str = "image") -> Gray:
         array = array[..., 0]
     if array.ndim != 2 or array.size == 0:
         raise InputError(
-            f"Metrics need {name} of shape (h, w), got {array.shape}.", "Reduce colour to luma, drop the batch axis."
+            f"Metrics need {name} of shape (h, w), got {array.shape}.", "Reduce color to luma, drop the batch axis."
         )
     if array.dtype.kind not in "buif":
         raise InputError(f"Metrics need real numbers, {name} has dtype {array.dtype}.", "Convert it to uint8 first.")
@@ -92,7 +92,7 @@ def levels(image: Gray) -> UInt8[np.ndarray, "h w"]:
 
 
 def gaussian_taps(size: int, sigma: float) -> Float64[np.ndarray, " size"]:
-    """Normalised samples of a Gaussian; the outer product of two is MATLAB's `fspecial('gaussian', size, sigma)`."""
+    """Normalized samples of a Gaussian; the outer product of two is MATLAB's `fspecial('gaussian', size, sigma)`."""
     offset = np.arange(size) - (size - 1) / 2
     taps = np.exp(-(offset**2) / (2 * sigma**2))
     return taps / taps.sum()

@@ -57,7 +57,7 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 """All protocols by name."""
 
-INPUT_RULE = "gray, 8 bit, levels 0..255; colour reduced to BT.601 luma, rint(0.299 R + 0.587 G + 0.114 B)"
+INPUT_RULE = "gray, 8 bit, levels 0..255; color reduced to BT.601 luma, rint(0.299 R + 0.587 G + 0.114 B)"
 ROUNDING_RULE = "nothing is rounded before averaging; CSV and JSON hold every digit, Markdown is rounded for print"
 AVERAGING_RULE = "arithmetic mean over images for which the metric is defined; sample standard deviation (n - 1)"
 

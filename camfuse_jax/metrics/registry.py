@@ -53,7 +53,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "EN", "entropy", information.entropy,
             "-sum p log2 p over the 256 levels of F", "0 to 8 bit", "higher",
-            "Roberts et al. 2008", "Noise, and any stretch of the histogram: equalising gives 8.",
+            "Roberts et al. 2008", "Noise, and any stretch of the histogram: equalizing gives 8.",
         ),
         Metric(
             "AG", "average gradient", gradients.average_gradient,
@@ -85,7 +85,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "SD", "standard deviation", information.standard_deviation,
             "sqrt(mean (F - mean F)^2)", "0 to 127.5", "higher",
-            "population form", "Contrast stretching; histogram equalisation gives 73.9.", digits=2,
+            "population form", "Contrast stretching; histogram equalization gives 73.9.", digits=2,
         ),
         Metric(
             "MI", "mutual information", information.mutual_information,

@@ -74,7 +74,7 @@ def _shifts(x: Float[Array, "n h+2 w+2 1"]) -> list[Float[Array, "n h w 1"]]:
 
 # Bilinear doubling followed by a 3x3 convolution, as one 3x3 convolution at the small size.
 #
-# Each pixel of the doubled map is a mean of two neighbours along either axis, so what the convolution sees from one
+# Each pixel of the doubled map is a mean of two neighbors along either axis, so what the convolution sees from one
 # small cell is again a 3x3 window of small cells, with weights that depend on the pixel's parity only. The four
 # parities are four sets of output channels. The arithmetic is that of the convolution at the large size, but the
 # doubled map is never written, and the matrix kernels get four times the output channels: about half the time on a CPU.
@@ -122,7 +122,7 @@ class PhaseBias(nn.Module):
 
 
 class UpsampledConv(nn.Module):
-    """Bilinear doubling (half-pixel centres: what PyTorch and ONNX call align_corners=False) and a 3x3 convolution.
+    """Bilinear doubling (half-pixel centers: what PyTorch and ONNX call align_corners=False) and a 3x3 convolution.
 
     Calling it gives the map of twice the size, `parities` the same before its pixels are put in place.
 

@@ -67,7 +67,7 @@ def averaging_start(classifier: dict[str, Any]) -> dict[str, Any]:
     return {**classifier, **layers}
 
 
-def equalise(
+def equalize(
     net: NetConfig, classifier: dict[str, Any], features: Float[Array, "n h4 w4 k"], *, size: float
 ) -> dict[str, Any]:
     """Scales a freshly made classifier so that each channel's pooled value is the same on average over some features.

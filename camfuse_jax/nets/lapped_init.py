@@ -125,7 +125,7 @@ def _analysis() -> Float[ndarray, "3 3 16 64"]:
 
 
 def _inverse_axis() -> Float[ndarray, "3 8 4"]:
-    """Weights (cell, band, pixel) that give back 4 pixels from the bands of three neighbouring cells, exactly."""
+    """Weights (cell, band, pixel) that give back 4 pixels from the bands of three neighboring cells, exactly."""
     waves = _cosines()
     # Bands of cells -1, 0, 1 as combinations of the pixels of cells -2 .. 2.
     forward = np.zeros((3 * _BANDS, 5 * _HOP))

@@ -24,7 +24,7 @@ def fuse_frame(
     backend: Backend = "jax",
     max_memory: int | None = None,
 ) -> Float[np.ndarray, "h w *c"]:
-    """Fuses the infrared image with the visible one's luma and puts the visible colours around the result.
+    """Fuses the infrared image with the visible one's luma and puts the visible colors around the result.
 
     Nothing is kept between calls and nothing is read or written.
 
@@ -45,15 +45,15 @@ def fuse_frame(
         InputError: The two differ in size.
         UsageError: The backend cannot be used.
     """
-    colour = np.ndim(vis_unit) == 3
-    luma = by_rows(_luma, vis_unit) if colour else np.asarray(vis_unit, np.float32)
+    color = np.ndim(vis_unit) == 3
+    luma = by_rows(_luma, vis_unit) if color else np.asarray(vis_unit, np.float32)
     if valid is not None:
         ir_unit = np.where(valid, ir_unit, luma)  # no edge of our making at the border of what is known
     options = {"backend": backend, "buckets": buckets, "max_memory": max_memory}
     fused = np.clip(np.asarray(fuse(params, np.asarray(ir_unit, np.float32), luma, **options)), 0, 1)
     if valid is not None:
         fused = np.where(valid, fused, luma)
-    if gray or not colour:
+    if gray or not color:
         return fused
     return by_rows(lambda rgb, new: with_luma(rgb, new).astype(np.float32), vis_unit, fused)
 

@@ -28,7 +28,7 @@ class FrameSettings:
         fit: Sizes that differ: `error`, or the size that both get.
         align: Movement to look for.
         calibration: 3 x 3 rows that map infrared pixels to visible ones, applied first.
-        gray: Result without colour.
+        gray: Result without color.
         bits: Depth of the result; `auto` is 16 where either source carries more than 8.
         check: Look for misregistration and say so.
     """
@@ -64,7 +64,7 @@ class Prepared(NamedTuple):
         vis_unit: Visible in [0, 1], (h, w) or (h, w, 3).
         valid: Where the moved infrared image shows something; None if it was not moved.
         alpha: Opacity of the visible image, or None.
-        icc: Its colour profile, or None.
+        icc: Its color profile, or None.
         bits: Depth of the result, 8 or 16.
         notes: What a user should know; the same words for the same matter.
         details: Numbers that belong to this pair.
@@ -107,8 +107,8 @@ def prepare(ir: Picture, vis: Picture, settings: FrameSettings) -> Prepared:
     elif settings.check:
         _look_for_shift(ir_unit, luma, notes, details)
     icc = vis.icc
-    if settings.gray and vis.is_colour and icc is not None:
-        icc, _ = None, notes.append("vis: its colour profile is for RGB and is left out of the gray result")
+    if settings.gray and vis.is_color and icc is not None:
+        icc, _ = None, notes.append("vis: its color profile is for RGB and is left out of the gray result")
     bits = int(settings.bits) if settings.bits != "auto" else (16 if max(ir.bits, vis.bits) > 8 else 8)
     return Prepared(ir_unit, vis_unit, valid, alpha, icc, bits, tuple(notes), details)
 

@@ -31,7 +31,7 @@ def warp(
 
     Args:
         image: Values in [0, 1].
-        homography: Maps a pixel (x, y, 1) of the image to a pixel of the result; pixel centres are whole numbers, as
+        homography: Maps a pixel (x, y, 1) of the image to a pixel of the result; pixel centers are whole numbers, as
             in OpenCV.
         height: Of the result.
         width: Of the result.
@@ -164,9 +164,9 @@ def find_shift(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h
     shape = [fft.next_fast_len(2 * length) for length in ir.shape]
     spectrum = fft.rfft2(ir, shape) * np.conj(fft.rfft2(vis, shape))
     surface = fft.fftshift(fft.irfft2(spectrum, shape)) / norm
-    centre = [length // 2 for length in shape]
+    center = [length // 2 for length in shape]
     half = [max(2, int(reach * length)) for length in ir.shape]
-    window = surface[centre[0] - half[0] : centre[0] + half[0] + 1, centre[1] - half[1] : centre[1] + half[1] + 1]
+    window = surface[center[0] - half[0] : center[0] + half[0] + 1, center[1] - half[1] : center[1] + half[1] + 1]
     row, col = np.unravel_index(int(window.argmax()), window.shape)
     score = (window[row, col] - window.mean()) / (window.std() + 1e-12)
     gain = window[row, col] - window[half[0], half[1]]

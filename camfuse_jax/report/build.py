@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from camfuse_jax.data.pairs import image_files, pair_paths
-from camfuse_jax.data.workdir import Places
+from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.fusion.dispatch import plan
 from camfuse_jax.fusion.fuse import explain, fuse
@@ -28,7 +28,7 @@ _METRICS = {"paper": BASIC_METRICS, "all": ALL_METRICS}
 
 
 def report_dataset(
-    places: Places,
+    places: Workdir,
     *,
     out: pathlib.Path | None = None,
     weights: str | None = None,
@@ -174,7 +174,7 @@ def describe_weights(weights: str) -> str:
     return f"{path.name} (sha256 {digest})"
 
 
-def training_records(places: Places) -> dict[str, list[dict[str, float]]]:
+def training_records(places: Workdir) -> dict[str, list[dict[str, float]]]:
     """The lines of both stages' `metrics.jsonl`, where the workdir has them. A last line cut short is left out."""
     files = {
         f"Auto-encoder, {places.ae_folder.name}": places.ae_folder,

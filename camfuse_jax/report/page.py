@@ -131,11 +131,11 @@ def page_html(
         ranges=[(weights[row].min(), weights[row].max()) for row in (Modality.IR, Modality.VIS)],
         preferences=charts.mirrored_bars(np.maximum([preference, -preference], 0), order),
         largest_preference=np.abs(preference).max(),
-        favoured=[int((preference > 0).sum()), weights.shape[1]],
+        favored=[int((preference > 0).sum()), weights.shape[1]],
         curves={name: charts.lines(records) for name, records in (training or {}).items()},
         chart=(charts.WIDTH, charts.HEIGHT),
-        heat_colours=pictures.heat_gradient(),
-        share_colours=pictures.share_gradient(),
+        heat_colors=pictures.heat_gradient(),
+        share_colors=pictures.share_gradient(),
     )
 
 
@@ -167,7 +167,7 @@ def _pair(number: int, view: PairView, tables: Sequence[ScoreTable], method: str
 
 
 def _maps(view: PairView, origin: Any) -> list[dict[str, str]]:
-    """The four coloured layers, each with what lies below it and what it says."""
+    """The four colored layers, each with what lies below it and what it says."""
     bases = {kind: pictures.small_uri(getattr(view, kind)) for kind in ("ir", "vis", "fused")}
     return [
         {

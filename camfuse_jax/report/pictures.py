@@ -13,26 +13,26 @@ from PIL import Image, ImageDraw, ImageFont
 
 from camfuse_jax.images.picture import write_rgb
 
-COLOURS = "inferno"  # perceptually even, and readable without telling red from green
+COLORS = "inferno"  # perceptually even, and readable without telling red from green
 
 
 def overlay(
     image: UInt8[np.ndarray, "h w"], heat: Float[np.ndarray, "h w"], *, strength: float = 0.6
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Lays a heat map in [0, 1] over a gray image: the hotter, the more of the colour.
+    """Lays a heat map in [0, 1] over a gray image: the hotter, the more of the color.
 
     Args:
         image: Gray levels.
         heat: Map of the same size.
-        strength: Share of the colour where the map is 1.
+        strength: Share of the color where the map is 1.
     """
     import matplotlib  # here: `camfuse fuse` of a pair needs no heat map, and starts sooner
 
     gray = np.repeat(np.asarray(image, np.float64)[..., None], 3, axis=2)
     heat = np.clip(np.asarray(heat, np.float64), 0, 1)
-    colour = matplotlib.colormaps[COLOURS](heat)[..., :3] * 255
+    color = matplotlib.colormaps[COLORS](heat)[..., :3] * 255
     share = strength * (0.25 + 0.75 * heat[..., None])
-    return np.rint((1 - share) * gray + share * colour).astype(np.uint8)
+    return np.rint((1 - share) * gray + share * color).astype(np.uint8)
 
 
 def write_overlay(path: pathlib.Path, image: UInt8[np.ndarray, "h w"], heat: Float[np.ndarray, "h w"]) -> None:
@@ -71,16 +71,16 @@ def balance_grid(tiles: Sequence[tuple[str, UInt8[np.ndarray, "h w *c"]]]) -> UI
     return np.asarray(sheet)
 
 
-# Pictures as `data:` URIs, and coloured layers that let the image below shine through.
+# Pictures as `data:` URIs, and colored layers that let the image below shine through.
 
 
 SHARES = "PuOr_r"
-"""Purple is visible, orange infrared: told apart with every common colour vision."""
+"""Purple is visible, orange infrared: told apart with every common color vision."""
 
 _SMOOTH_SIDE = 320  # pixels; class activation maps have cells of 32 or more
 _SHARE_SIDE = 512
 _BASE_SIDE, _BASE_QUALITY = 512, 75
-_END = 0.12  # place of both colours in the map: its very ends are nearly black
+_END = 0.12  # place of both colors in the map: its very ends are nearly black
 
 
 def png_uri(image: UInt8[np.ndarray, "h w"]) -> str:
@@ -94,7 +94,7 @@ def webp_uri(image: UInt8[np.ndarray, "h w"], *, quality: int) -> str:
 
 
 def small_uri(image: UInt8[np.ndarray, "h w"]) -> str:
-    """A gray image of at most 512 pixels, to lie below a coloured layer."""
+    """A gray image of at most 512 pixels, to lie below a colored layer."""
     small = Image.fromarray(image)
     small.thumbnail((_BASE_SIDE, _BASE_SIDE), Image.Resampling.LANCZOS)
     return webp_uri(np.asarray(small), quality=_BASE_QUALITY)
@@ -103,7 +103,7 @@ def small_uri(image: UInt8[np.ndarray, "h w"]) -> str:
 def heat_uri(heat: Float[np.ndarray, "h w"]) -> str:
     """A map in [0, 1] as a layer: the hotter, the more opaque; at most 320 pixels wide, since such maps are smooth."""
     heat = np.clip(np.asarray(heat, np.float64), 0, 1)
-    return _layer_uri(matplotlib.colormaps[COLOURS](heat)[..., :3], 0.25 + 0.75 * heat, side=_SMOOTH_SIDE)
+    return _layer_uri(matplotlib.colormaps[COLORS](heat)[..., :3], 0.25 + 0.75 * heat, side=_SMOOTH_SIDE)
 
 
 def share_uri(share: Float[np.ndarray, "h w"], certainty: Float[np.ndarray, "h w"]) -> str:
@@ -118,15 +118,15 @@ def share_uri(share: Float[np.ndarray, "h w"], certainty: Float[np.ndarray, "h w
 
 
 def share_gradient() -> str:
-    """The colours of `share_uri` as the colour list of a CSS gradient, for a legend."""
+    """The colors of `share_uri` as the color list of a CSS gradient, for a legend."""
     visible, infrared = (matplotlib.colors.to_hex(matplotlib.colormaps[SHARES](end)) for end in (_END, 1 - _END))
     return f"{visible}, {visible}00, {infrared}00, {infrared}"
 
 
 def heat_gradient(*, steps: int = 9) -> str:
-    """The colours of `heat_uri` as the colour list of a CSS gradient, for a legend."""
-    colours = (matplotlib.colors.to_hex(matplotlib.colormaps[COLOURS](i / (steps - 1))) for i in range(steps))
-    return ", ".join(colours)
+    """The colors of `heat_uri` as the color list of a CSS gradient, for a legend."""
+    colors = (matplotlib.colors.to_hex(matplotlib.colormaps[COLORS](i / (steps - 1))) for i in range(steps))
+    return ", ".join(colors)
 
 
 def data_uri(content: bytes, kind: str) -> str:

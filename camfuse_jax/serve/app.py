@@ -191,8 +191,8 @@ def _demo(request: Request) -> Response:
 def _page(weights: str, bounds: Bounds, remote: bool) -> tuple[str, str, str]:
     """Style, script, and the page that holds both."""
     templates = environment("serve")
-    colours = {"heat_colours": pictures.heat_gradient(), "share_colours": pictures.share_gradient()}
-    style, script = (templates.get_template(name).render(colours) for name in ("serve.css.j2", "serve.js.j2"))
+    colors = {"heat_colors": pictures.heat_gradient(), "share_colors": pictures.share_gradient()}
+    style, script = (templates.get_template(name).render(colors) for name in ("serve.css.j2", "serve.js.j2"))
     page = templates.get_template("serve.html.j2").render(
         style=markupsafe.Markup(style),
         script=markupsafe.Markup(script),

@@ -14,10 +14,8 @@ from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import Picture, read_picture_file
 from camfuse_jax.images.read import Limits
 from camfuse_jax.images.write import picture_bytes, to_depth
-from camfuse_jax.pair.fuse import fuse_frame
-from camfuse_jax.pair.prepare import prepare
-from camfuse_jax.pair.fuse import to_levels
-from camfuse_jax.pair.prepare import Prepared
+from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.pair.prepare import Prepared, prepare
 from camfuse_jax.report import charts, pictures
 from camfuse_jax.report.page import by_preference, environment
 from camfuse_jax.serve.request import Upload, Wish
@@ -33,7 +31,7 @@ def answer(params: Params, wish: Wish, limits: Limits) -> dict[str, Any]:
 
     Returns:
         For JSON. Always `fused` (a PNG of the result's own depth, with alpha and profile, as a `data:` URI), `size`
-        (width, height), `bits`, `colour`, `alpha`, `notes`, `details` and `channels` (HTML). With `wish.maps` also
+        (width, height), `bits`, `color`, `alpha`, `notes`, `details` and `channels` (HTML). With `wish.maps` also
         `ir` and `vis` (the sources as they were fused, 8 bits), `maps` and `swapped`.
 
     Raises:
@@ -48,7 +46,7 @@ def answer(params: Params, wish: Wish, limits: Limits) -> dict[str, Any]:
         "fused": pictures.data_uri(picture_bytes(levels, alpha=alpha, icc=ready.icc), "png"),
         "size": [levels.shape[1], levels.shape[0]],
         "bits": ready.bits,
-        "colour": levels.ndim == 3,
+        "color": levels.ndim == 3,
         "alpha": alpha is not None,
         "notes": list(ready.notes),
         "details": ready.details,
@@ -63,7 +61,7 @@ def channels_html(params: Params) -> str:
     preference = weights[Modality.IR] - weights[Modality.VIS]
     return _TEMPLATES.get_template("channels.html.j2").render(
         bars=charts.mirrored_bars(weights, by_preference(weights), top=1.0),
-        favoured=[int((preference > 0).sum()), weights.shape[1]],
+        favored=[int((preference > 0).sum()), weights.shape[1]],
         chart=(charts.WIDTH, charts.HEIGHT),
     )
 
@@ -74,8 +72,8 @@ def _read(upload: Upload, limits: Limits) -> Picture:
 
 def _explained(params: Params, ready: Prepared) -> dict[str, Any]:
     """What does not depend on the balance."""
-    colour = ready.vis_unit.ndim == 3
-    luma = luma_unit(ready.vis_unit).astype(np.float32) if colour else ready.vis_unit
+    color = ready.vis_unit.ndim == 3
+    luma = luma_unit(ready.vis_unit).astype(np.float32) if color else ready.vis_unit
     seen = explain(params, ready.ir_unit, luma)
     gray = {"ir": to_levels(ready.ir_unit, 8), "vis": to_levels(luma, 8)}
     visible = picture_bytes(to_levels(ready.vis_unit, 8), icc=ready.icc)

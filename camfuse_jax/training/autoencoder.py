@@ -11,7 +11,7 @@ from camfuse_jax.config import Config, recipe
 from camfuse_jax.data.examples import PhotoExample, take_window, windows
 from camfuse_jax.data.loader import Loader
 from camfuse_jax.data.sources import ConcatSource, PairSource, Source
-from camfuse_jax.data.workdir import Places
+from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import CheckpointError
 from camfuse_jax.nets.build import init_autoencoder, make_decoder, make_encoder
 from camfuse_jax.training import checkpoint, processes
@@ -71,7 +71,7 @@ class FirstOf:
         return self._source[index]
 
 
-def stage_config(config: Config, places: Places) -> dict[str, Any]:
+def stage_config(config: Config, places: Workdir) -> dict[str, Any]:
     """What the auto-encoder's weights depend on."""
     return {
         "stage": "ae",
@@ -101,7 +101,7 @@ def make_loss(config: Config) -> LossFn:
     return loss_fn
 
 
-def train_autoencoder(config: Config, places: Places) -> TrainState:
+def train_autoencoder(config: Config, places: Workdir) -> TrainState:
     """Trains the auto-encoder, or goes on where its last checkpoint is.
 
     Returns:
@@ -120,7 +120,7 @@ def train_autoencoder(config: Config, places: Places) -> TrainState:
         return fit(task, loader, config=config.ae, total_steps=steps, checkpoints=checkpoints)
 
 
-def load_autoencoder(config: Config, places: Places) -> dict[str, Any]:
+def load_autoencoder(config: Config, places: Workdir) -> dict[str, Any]:
     """Reads the trained auto-encoder of a workdir: `{"encoder", "decoder"}`.
 
     Raises:
@@ -139,7 +139,7 @@ def load_autoencoder(config: Config, places: Places) -> dict[str, Any]:
     return state.params
 
 
-def _loader(config: Config, places: Places) -> Loader:
+def _loader(config: Config, places: Workdir) -> Loader:
     parts = []
     photos = places.photos()
     if photos is not None:

@@ -15,11 +15,11 @@ from camfuse_jax.config import Config, recipe
 from camfuse_jax.data.examples import PairExample, take_window, windows
 from camfuse_jax.data.loader import Loader
 from camfuse_jax.data.sources import PairSource
-from camfuse_jax.data.workdir import Places
+from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.fusion.params import Params, load_params, save_params
 from camfuse_jax.nets.build import (
     averaging_start,
-    equalise,
+    equalize,
     init_classifier,
     make_classifier,
     make_encoder,
@@ -81,7 +81,7 @@ class FlatLoader:
         return {name: x.reshape(-1, *x.shape[2:]) for name, x in next(self._loader).items()}
 
 
-def stage_config(config: Config, places: Places) -> dict[str, Any]:
+def stage_config(config: Config, places: Workdir) -> dict[str, Any]:
     """What the classifier's weights depend on."""
     return {
         "stage": "cls",
@@ -122,12 +122,12 @@ def start(config: Config, encoder: Any, image_sym: np.ndarray) -> dict[str, Any]
 
     def scale(classifier: Any, encoder: Any, image_sym: jax.Array) -> Any:
         features, _ = make_encoder(config.net).apply({"params": encoder}, image_sym)
-        return equalise(config.net, classifier, features, size=config.cls.channel_size)
+        return equalize(config.net, classifier, features, size=config.cls.channel_size)
 
     return jax.jit(scale)(classifier, encoder, image_sym)
 
 
-def train_classifier(config: Config, places: Places, *, autoencoder: str | None = None) -> Params:
+def train_classifier(config: Config, places: Workdir, *, autoencoder: str | None = None) -> Params:
     """Trains the classifier of a data set, or goes on where its last checkpoint is.
 
     Args:
@@ -157,7 +157,7 @@ def train_classifier(config: Config, places: Places, *, autoencoder: str | None 
 
 
 def train_head(
-    config: Config, places: Places, autoencoder: dict[str, Any], *, folder: pathlib.Path, identity: dict[str, Any]
+    config: Config, places: Workdir, autoencoder: dict[str, Any], *, folder: pathlib.Path, identity: dict[str, Any]
 ) -> Params:
     """Trains a classifier on a given encoder, with its checkpoints in `folder`; a trained one is only read.
 

@@ -30,7 +30,7 @@ class Task:
         params: Parameters at the start.
         frozen: Parameters that are used but not trained.
         loss_fn: See `parallel.make_step`.
-        tx: Optimiser.
+        tx: Optimizer.
     """
 
     title: str

@@ -27,7 +27,7 @@ class TrainState(NamedTuple):
     Attributes:
         step: Number of steps taken, int32.
         params: Parameters being trained.
-        opt_state: Optimiser state.
+        opt_state: Optimizer state.
     """
 
     step: jax.Array
@@ -52,7 +52,7 @@ def make_step(loss_fn: LossFn, tx: optax.GradientTransformation, *, devices: int
 
     Args:
         loss_fn: `(params, frozen, shard, step) -> (mean loss, means to report)`.
-        tx: Optimiser.
+        tx: Optimizer.
         devices: Number of devices to use, over all processes.
 
     Returns:
@@ -97,7 +97,7 @@ def _used(devices: int) -> list[jax.Device]:
 
 
 def _here(devices: int) -> list[int]:
-    """Places of this process's devices among those used."""
+    """Workdir of this process's devices among those used."""
     return [i for i, device in enumerate(_used(devices)) if device.process_index == jax.process_index()]
 
 
@@ -139,7 +139,7 @@ def unreplicate(state: Any) -> Any:
 
 
 def make_optimizer(config: TrainConfig, *, total_steps: int) -> optax.GradientTransformation:
-    """Builds the optimiser of a stage.
+    """Builds the optimizer of a stage.
 
     Args:
         config: Learning rate, schedule and clipping.

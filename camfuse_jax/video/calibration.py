@@ -1,4 +1,4 @@
-"""What is found once for a whole video, so that no frame is treated otherwise than its neighbours."""
+"""What is found once for a whole video, so that no frame is treated otherwise than its neighbors."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Settled:
 
     Attributes:
         settings: With fixed ranges, polarity and movement.
-        ir_how: How infrared colours become one value (`colour_maps.Scalar.how`); empty for gray.
+        ir_how: How infrared colors become one value (`color_maps.Scalar.how`); empty for gray.
         ir_depth: Bits that carry values, and white.
         vis_depth: The same.
         notes: What a user should know.
@@ -49,7 +49,7 @@ class Settled:
 
 
 def settle(pairs: Sequence[tuple[Samples, Samples]], settings: FrameSettings) -> Settled:
-    """Finds ranges, polarity, colour map and movement from a few pairs of frames spread over a video.
+    """Finds ranges, polarity, color map and movement from a few pairs of frames spread over a video.
 
     Ranges are those of all the pairs' samples together; the other things come from the pair in the middle, the
     polarity from most of them.
@@ -132,6 +132,6 @@ def _with_movement(found: Settled, middle, settings: FrameSettings, details: dic
 
 
 def _scaling(ir: Samples, resized: np.ndarray) -> np.ndarray:
-    """What `warp.resize` did to pixel centres, as a homography."""
+    """What `warp.resize` did to pixel centers, as a homography."""
     down, right = (new / old for new, old in zip(resized.shape, ir.shape[:2], strict=True))
     return np.array([[right, 0, (right - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])

@@ -15,8 +15,7 @@ from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import Exact
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.color import luma_unit, with_luma
-from camfuse_jax.pair.fuse import fuse_frame
-from camfuse_jax.pair.fuse import to_levels
+from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.system.signals import Stop, deferred, handled
 from camfuse_jax.video.calibration import Settled, settle
 from camfuse_jax.video.flicker import SteadyLight
@@ -184,7 +183,7 @@ class VideoJob(FuseSettings):
 def fuse_video(job: VideoJob) -> VideoResult:
     """Carries out a fuse command for moving pictures.
 
-    Weights, ranges, polarity, colour map and movement are the same for all frames, and brightness does not pump
+    Weights, ranges, polarity, color map and movement are the same for all frames, and brightness does not pump
     (`frames.SteadyLight`). The result appears under its name when it is whole. SIGINT and SIGTERM end live sources as
     `seconds` does; with files they raise.
 
@@ -300,10 +299,10 @@ def _write(job, params, settled, steady, writer: Writer, ir: Frame, vis: Frame, 
 def _fused(params, settled: Settled, ir: Frame, vis: Frame, gray: bool, steady: SteadyLight | None):
     """One fused frame in [0, 1] and its depth."""
     ready = settled.ready(ir.samples, vis.samples)
-    colour = ready.vis_unit.ndim == 3
-    luma = luma_unit(ready.vis_unit).astype(np.float32) if colour else ready.vis_unit
+    color = ready.vis_unit.ndim == 3
+    luma = luma_unit(ready.vis_unit).astype(np.float32) if color else ready.vis_unit
     fused = fuse_frame(params, ready.ir_unit, luma, valid=ready.valid, buckets=_BUCKETS)
     if steady is not None:
         steadied = steady(ready.ir_unit, luma, fused)
         fused = steadied if ready.valid is None else np.where(ready.valid, steadied, fused)
-    return (with_luma(ready.vis_unit, fused) if colour and not gray else fused), ready.bits
+    return (with_luma(ready.vis_unit, fused) if color and not gray else fused), ready.bits

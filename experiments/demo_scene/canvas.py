@@ -71,26 +71,26 @@ def smoothstep(low: float, high: float, value: Float[np.ndarray, "*s"]) -> Float
 class Canvas:
     """A pinhole camera above a flat ground, and what each pixel shows.
 
-    Metres: X to the right, Y up from the camera, Z forward. A pixel at (row, column) sees
-    `X = (column - centre) Z / focal`, `Y = (horizon - row) Z / focal`; the ground is at `Y = -camera_height`.
+    Meters: X to the right, Y up from the camera, Z forward. A pixel at (row, column) sees
+    `X = (column - center) Z / focal`, `Y = (horizon - row) Z / focal`; the ground is at `Y = -camera_height`.
 
     Attributes:
         rows: Row coordinates, shape (h, 1), in units of the image height.
         columns: Column coordinates, shape (1, w), same unit, 0 in the middle of the image.
         horizon: Row of the horizon.
-        centre: Column of the vanishing point.
+        center: Column of the vanishing point.
         focal: Focal length, same unit.
-        camera_height: Metres above ground.
+        camera_height: Meters above ground.
         heat: Infrared radiance, about [0, 1].
         albedo: Visible reflectance, about [0, 1].
         emission: Visible light given off by the thing itself.
-        depth: Z of what is seen, metres; `SKY_DEPTH` for the sky.
+        depth: Z of what is seen, meters; `SKY_DEPTH` for the sky.
     """
 
     rows: Float[np.ndarray, "h 1"]
     columns: Float[np.ndarray, "1 w"]
     horizon: float
-    centre: float
+    center: float
     focal: float
     camera_height: float
     heat: Float[np.ndarray, "h w"]
@@ -99,13 +99,13 @@ class Canvas:
     depth: Float[np.ndarray, "h w"]
 
     @classmethod
-    def blank(cls, height: int, width: int, *, horizon: float, centre: float, focal: float, camera_height: float):
+    def blank(cls, height: int, width: int, *, horizon: float, center: float, focal: float, camera_height: float):
         """An empty board of the given size in pixels."""
         rows = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
         columns = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2) / height)[None, :]
         layers = [np.zeros((height, width), np.float32) for _ in range(3)]
         depth = np.full((height, width), SKY_DEPTH, np.float32)
-        return cls(rows, columns, horizon, centre, focal, camera_height, *layers, depth)
+        return cls(rows, columns, horizon, center, focal, camera_height, *layers, depth)
 
     @property
     def pixel(self) -> float:
@@ -113,11 +113,11 @@ class Canvas:
         return 1.0 / self.heat.shape[0]
 
     def side(self) -> Float[np.ndarray, "h w"]:
-        """X of what each pixel shows, metres."""
-        return (self.columns - self.centre) * self.depth / self.focal
+        """X of what each pixel shows, meters."""
+        return (self.columns - self.center) * self.depth / self.focal
 
     def up(self) -> Float[np.ndarray, "h w"]:
-        """Y of what each pixel shows, metres."""
+        """Y of what each pixel shows, meters."""
         return (self.horizon - self.rows) * self.depth / self.focal
 
     def paint(
@@ -140,16 +140,16 @@ class Canvas:
         """A window on the board for one upright flat thing that stands on the ground at (side, depth).
 
         Args:
-            side: X of its middle, metres.
-            depth: Z, metres.
-            reach: Half of its width, metres.
-            top: Its height, metres.
+            side: X of its middle, meters.
+            depth: Z, meters.
+            reach: Half of its width, meters.
+            top: Its height, meters.
 
         Returns:
             The window, or None if nothing of it is in the picture.
         """
         scale = self.focal / depth
-        column, row = self.centre + side * scale, self.horizon + self.camera_height * scale
+        column, row = self.center + side * scale, self.horizon + self.camera_height * scale
         height, width = self.heat.shape
         first = max(0, int((row - top * scale) * height) - 1)
         last = min(height, int(np.ceil((row + 0.05 * scale) * height)) + 1)
@@ -165,7 +165,7 @@ class Canvas:
 
 @dataclasses.dataclass
 class Board:
-    """A window of the canvas in the coordinates of one thing: metres across from its middle and above its foot."""
+    """A window of the canvas in the coordinates of one thing: meters across from its middle and above its foot."""
 
     canvas: Canvas
     window: tuple[slice, slice]
@@ -182,7 +182,7 @@ class Board:
         self.canvas.depth[self.window][mask > 0.5] = self.depth
 
     def inside(self, distance: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-        """Mask of a signed distance in metres (negative inside), one pixel soft."""
+        """Mask of a signed distance in meters (negative inside), one pixel soft."""
         return np.clip(0.5 - distance / self.pixel, 0.0, 1.0)
 
     def box(self, across: float, above: float, half_width: float, half_height: float, *, round_by: float = 0.0):

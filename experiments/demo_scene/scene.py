@@ -51,7 +51,7 @@ def _draw(rng: np.random.Generator, height: int, width: int, daylight: float):
         height,
         width,
         horizon=rng.uniform(0.40, 0.47),
-        centre=rng.uniform(-0.12, 0.12),
+        center=rng.uniform(-0.12, 0.12),
         focal=rng.uniform(1.0, 1.15),
         camera_height=rng.uniform(1.6, 2.0),
     )

@@ -24,7 +24,7 @@ def paint_sky(canvas: Canvas, rng: np.random.Generator, *, daylight: float) -> N
     above = np.clip((canvas.horizon - canvas.rows) / canvas.horizon, 0.0, 1.0)
     # Clouds lie in a flat layer, so they get smaller and closer together towards the horizon.
     far = 0.35 / (above + 0.12)
-    cloud = fractal_noise(table, far * 3.0 + shift, (canvas.columns - canvas.centre) * far * 3.0 + shift, octaves=5)
+    cloud = fractal_noise(table, far * 3.0 + shift, (canvas.columns - canvas.center) * far * 3.0 + shift, octaves=5)
     cloud = smoothstep(0.42, 0.72, cloud) * smoothstep(0.0, 0.2, above)
     glow = (1.0 - above) ** 2
     bright = (0.10 + 0.52 * daylight) + (0.16 + 0.22 * daylight) * glow
@@ -47,7 +47,7 @@ def paint_ground(canvas: Canvas, rng: np.random.Generator) -> None:
     coarse, fine = noise_table(rng), noise_table(rng)
     below = np.maximum(canvas.rows - canvas.horizon, 1e-4)
     depth = canvas.camera_height * canvas.focal / below
-    side = (canvas.columns - canvas.centre) * depth / canvas.focal
+    side = (canvas.columns - canvas.center) * depth / canvas.focal
     near = smoothstep(30.0, 5.0, depth)
     grain = (fractal_noise(fine, depth * 20, side * 20, octaves=3, gain=0.85) - 0.5) * near
     patches = fractal_noise(coarse, depth * 0.35, side * 0.8) - 0.5
@@ -62,7 +62,7 @@ def paint_ground(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _paint_markings(canvas, side, depth, albedo) -> None:
-    edge = depth / canvas.focal * canvas.pixel  # metres a pixel
+    edge = depth / canvas.focal * canvas.pixel  # meters a pixel
     dash = smoothstep(2.9, 2.8, np.mod(depth, 6.0)) * _band(side, 0.0, 0.07, edge)
     line = _band(np.abs(side), ROAD_HALF_WIDTH - 0.35, 0.06, edge)
     zebra = _band(depth, 17.5, 1.5, 0.02) * _band(np.mod(side, 1.0), 0.5, 0.26, edge)
@@ -94,7 +94,7 @@ def paint_houses(canvas: Canvas, rng: np.random.Generator, *, left: float, right
     Args:
         canvas: Painted in place.
         rng: Source of the scene's choices.
-        left: Distance of the left row from the street's middle, metres.
+        left: Distance of the left row from the street's middle, meters.
         right: The same on the right.
     """
     for sign, distance in ((-1.0, left), (1.0, right)):
@@ -102,7 +102,7 @@ def paint_houses(canvas: Canvas, rng: np.random.Generator, *, left: float, right
 
 
 def _paint_row(canvas: Canvas, rng: np.random.Generator, sign: float, distance: float) -> None:
-    beside = sign * (canvas.columns - canvas.centre)
+    beside = sign * (canvas.columns - canvas.center)
     depth = np.minimum(distance * canvas.focal / np.maximum(beside, 1e-4), 10 * STREET_END)
     up = (canvas.horizon - canvas.rows) * depth / canvas.focal + canvas.camera_height  # above ground
     house = np.floor(depth / 11.0).astype(int)

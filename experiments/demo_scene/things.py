@@ -5,7 +5,7 @@ from jaxtyping import Bool
 
 from demo_scene.canvas import Canvas, noise_table, smoothstep, value_noise
 
-WORDS = ("CAFE", "HOTEL", "BAR", "MARKET", "OPTIK", "BANK", "TEXTIL", "PHOTO", "EXIT", "CENTRE")
+WORDS = ("CAFE", "HOTEL", "BAR", "MARKET", "OPTIK", "BANK", "TEXTIL", "PHOTO", "EXIT", "CENTER")
 
 # One letter is seven rows of five bits, the left-most column the highest bit.
 _GLYPHS = {
@@ -64,7 +64,7 @@ def word_mask(word: str, across, down, *, scale: float = 1.0):
 def paint_shadow(canvas: Canvas, side: float, depth: float, *, reach: float, heat: float = 0.0) -> None:
     """A soft dark spot on the ground under a thing, warm in the infrared where `heat` is given."""
     rise = canvas.camera_height * canvas.focal / depth
-    row, column = canvas.horizon + rise, canvas.centre + side * canvas.focal / depth
+    row, column = canvas.horizon + rise, canvas.center + side * canvas.focal / depth
     wide = reach * canvas.focal / depth
     flat = max(wide * 0.18, canvas.pixel)
     spot = np.exp(-(((canvas.columns - column) / wide) ** 2) - ((canvas.rows - row) / flat) ** 2)
@@ -77,8 +77,8 @@ def paint_person(canvas: Canvas, rng: np.random.Generator, side: float, depth: f
     Args:
         canvas: Painted in place.
         rng: Height, pose and clothes.
-        side: X, metres.
-        depth: Z, metres.
+        side: X, meters.
+        depth: Z, meters.
     """
     tall, stride, swing = rng.uniform(0.94, 1.08), rng.uniform(0.05, 0.30), rng.uniform(0.05, 0.28)
     coat, trousers = rng.uniform(0.07, 0.26), rng.uniform(0.05, 0.16)
@@ -122,8 +122,8 @@ def paint_car(canvas: Canvas, rng: np.random.Generator, side: float, depth: floa
     Args:
         canvas: Painted in place.
         rng: Paint and number plate.
-        side: X of its middle, metres.
-        depth: Z, metres.
+        side: X of its middle, meters.
+        depth: Z, meters.
         coming: Seen from the front.
         running: Driving, not parked.
     """
@@ -205,7 +205,7 @@ def paint_lamp(canvas: Canvas, side: float, depth: float) -> tuple[float, float,
     """A street lamp whose arm reaches over the road.
 
     Returns:
-        Where its light comes from: (X, Y, Z), metres from the camera.
+        Where its light comes from: (X, Y, Z), meters from the camera.
     """
     arm = -np.sign(side) * 1.3
     board = canvas.board(side, depth, reach=1.7, top=6.0)

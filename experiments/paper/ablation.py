@@ -16,7 +16,7 @@ import scipy
 
 from camfuse_jax.config import ClassifierConfig, Config, Modality, Rule, recipe
 from camfuse_jax.data.sources import GrayImage
-from camfuse_jax.data.workdir import Places
+from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.fusion.dispatch import plan
 from camfuse_jax.fusion.fuse import explain, fuse
 from camfuse_jax.fusion.params import Params, load_params, save_params, with_rule
@@ -35,7 +35,7 @@ CODE = ("cam.py", "data", "images", "losses.py", "nets", "stages/train_classifie
 """What the trained weights depend on besides the settings; paths inside the package."""
 
 
-def retrained(config: Config, places: Places, ours: Params, folder: pathlib.Path, *, seeds: int) -> Iterator[Variant]:
+def retrained(config: Config, places: Workdir, ours: Params, folder: pathlib.Path, *, seeds: int) -> Iterator[Variant]:
     """Trains the rows that need training, one after the other, each when it is asked for.
 
     Args:
@@ -62,7 +62,7 @@ def retrained(config: Config, places: Places, ours: Params, folder: pathlib.Path
         yield Variant(name, group, tuple(heads), classifies=True, trained=True)
 
 
-def _head(config: Config, places: Places, ours: Params, folder: pathlib.Path) -> Params:
+def _head(config: Config, places: Workdir, ours: Params, folder: pathlib.Path) -> Params:
     identity = {
         "stage": "ablate",
         "pairs": [places.label, *places.pairs("train").names],
@@ -218,7 +218,7 @@ _ALONE = (
 
 def ablate(
     config: Config,
-    places: Places,
+    places: Workdir,
     *,
     out: Path | None = None,
     weights: str | None = None,

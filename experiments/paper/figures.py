@@ -18,17 +18,17 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from camfuse_jax.config import Modality
 from camfuse_jax.data.pairs import image_files, listing
 from camfuse_jax.data.sources import PairSource
-from camfuse_jax.data.workdir import Places
+from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.fusion.fuse import fuse
 from camfuse_jax.fusion.params import Params, load_params
 from camfuse_jax.images.picture import read_gray
 from camfuse_jax.metrics.evaluate import choose_weights, folders_or_peers
 from camfuse_jax.report.channels import ROLES, ImageMaps, image_maps, last_maps
-from camfuse_jax.report.pictures import COLOURS, overlay
+from camfuse_jax.report.pictures import COLORS, overlay
 from paper.style import (
     BLUE,
-    GREY,
+    GRAY,
     MAX_BOXES,
     PAGE,
     SKY,
@@ -81,10 +81,10 @@ def comparison_figure(images: Mapping[str, UInt8[np.ndarray, "h w"]], boxes: Seq
         left, top = indent + column * (panel + _GAP), _EDGE + row * cell
         axes = place(figure, left, top, panel, tall)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
-        for i, (box, colour) in enumerate(zip(boxes, BOX_COLORS, strict=False)):
-            _mark(axes, box, colour)
+        for i, (box, color) in enumerate(zip(boxes, BOX_COLORS, strict=False)):
+            _mark(axes, box, color)
             inset_left = left + i * (inset_width + _INSET_GAP)
-            _inset(figure, box, image, colour, (inset_left, top + tall + _INSET_GAP, inset_width, inset_tall))
+            _inset(figure, box, image, color, (inset_left, top + tall + _INSET_GAP, inset_width, inset_tall))
         bottom = top + cell - _CAPTION - _ROW_GAP
         told = f"({chr(ord('a') + number % 26)}) {caption}"
         write_at(figure, told, left + panel / 2, bottom + 0.04, ha="center", va="top")
@@ -98,17 +98,17 @@ def _columns(count: int) -> int:
     return max((4, 3), key=lambda columns: (count % columns == 0, columns))
 
 
-def _mark(axes: Axes, box: Box, colour: str) -> None:
+def _mark(axes: Axes, box: Box, color: str) -> None:
     # Pixel (x, y) covers x - 0.5 to x + 0.5.
     corner = (box.x - 0.5, box.y - 0.5)
-    axes.add_patch(Rectangle(corner, box.width, box.height, fill=False, edgecolor=colour, linewidth=1.0))
+    axes.add_patch(Rectangle(corner, box.width, box.height, fill=False, edgecolor=color, linewidth=1.0))
 
 
 def _inset(
     figure: Figure,
     box: Box,
     image: UInt8[np.ndarray, "h w"],
-    colour: str,
+    color: str,
     frame: tuple[float, float, float, float],
 ) -> None:
     """Draws the inside of a box as large as fits into a frame (left, top, width, height in inches)."""
@@ -118,7 +118,7 @@ def _inset(
     axes = place(figure, left + (width - wide) / 2, top + (height - tall) / 2, wide, tall)
     axes.imshow(box.cut(image), cmap="gray", vmin=0, vmax=255, aspect="auto")
     for spine in axes.spines.values():
-        spine.set(color=colour, linewidth=1.2)
+        spine.set(color=color, linewidth=1.2)
 
 
 # Training curves of both stages.
@@ -202,7 +202,7 @@ def heatmap_figure(images: Mapping[Modality, UInt8[np.ndarray, "h w"]], maps: Ma
             picture = overlay(image, np.zeros(image.shape), strength=0) if heat is None else overlay(image, heat)
             place(figure, left, top, panel, tall).imshow(picture, aspect="auto")
             write_at(figure, caption, left + panel / 2, top + tall + 0.04, ha="center", va="top", fontsize=7)
-    _colour_bar(figure, left=PAGE - _BAR + 0.08, top=_HEAD, height=2 * tall + _CAPTION)
+    _color_bar(figure, left=PAGE - _BAR + 0.08, top=_HEAD, height=2 * tall + _CAPTION)
     return figure
 
 
@@ -215,9 +215,9 @@ def _cam_captions(modality: Modality) -> list[str]:
     return ["own class" if other == modality else "other class" for other in Modality]
 
 
-def _colour_bar(figure: Figure, *, left: float, top: float, height: float) -> None:
+def _color_bar(figure: Figure, *, left: float, top: float, height: float) -> None:
     axes = place(figure, left, top, 0.09, height)
-    bar = figure.colorbar(ScalarMappable(cmap=COLOURS), cax=axes, ticks=[0, 1])
+    bar = figure.colorbar(ScalarMappable(cmap=COLORS), cax=axes, ticks=[0, 1])
     bar.outline.set_linewidth(0.4)
     bar.ax.set_yticklabels(["min", "max"])
     bar.ax.tick_params(length=2, pad=2)
@@ -248,9 +248,9 @@ def weights_figure(channel_weights: Float[np.ndarray, "2 k"]) -> Figure:
 
 def _sorted(axes: Axes, weights: Float[np.ndarray, "2 k"]) -> None:
     order = np.arange(1, weights.shape[1] + 1)
-    axes.axhline(0.5, color=GREY, linewidth=0.6, zorder=0)
-    for modality, (name, colour, dashes) in _LINES.items():
-        axes.plot(order, np.sort(weights[modality])[::-1], dashes, color=colour, label=name)
+    axes.axhline(0.5, color=GRAY, linewidth=0.6, zorder=0)
+    for modality, (name, color, dashes) in _LINES.items():
+        axes.plot(order, np.sort(weights[modality])[::-1], dashes, color=color, label=name)
     axes.set(xlabel="rank of the channel", ylabel="channel weight (Eq. 3)", xlim=(1, weights.shape[1]))
     axes.legend(loc="upper right")
 
@@ -260,8 +260,8 @@ def _scatter(axes: Axes, weights: Float[np.ndarray, "2 k"]) -> None:
     low, high = float(weights.min()), float(weights.max())
     pad = 0.05 * (high - low) or 0.01
     limits = (low - pad, high + pad)
-    axes.axline((0.5, 0.5), slope=1, color=GREY, linewidth=0.6, zorder=0, label="equal")
-    axes.axline((0.5, 0.5), slope=-1, color=GREY, linewidth=0.6, linestyle=":", zorder=0, label="sum 1")
+    axes.axline((0.5, 0.5), slope=1, color=GRAY, linewidth=0.6, zorder=0, label="equal")
+    axes.axline((0.5, 0.5), slope=-1, color=GRAY, linewidth=0.6, linestyle=":", zorder=0, label="sum 1")
     axes.scatter(ir, vis, s=9, color=BLUE, alpha=0.7, linewidths=0)
     axes.set(xlabel="weight for infrared", ylabel="weight for visible", xlim=limits, ylim=limits, aspect="equal")
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -281,7 +281,7 @@ _NUMBERS = {"tno": "fig4_", "roadscene": "fig5_"}
 
 
 def make_figures(
-    places: Places,
+    places: Workdir,
     *,
     out: Path | None = None,
     weights: str | None = None,
@@ -365,7 +365,7 @@ def _read(method: str, name: str, shape: tuple[int, ...], found: Mapping[str, Pa
     return image
 
 
-def _curves(places: Places, out: Path) -> None:
+def _curves(places: Workdir, out: Path) -> None:
     logs = {"auto-encoder": places.ae_folder, f"classifier, {places.label}": places.cls_folder}
     stages = {title: list(_reports(folder / "metrics.jsonl")) for title, folder in logs.items()}
     stages = {title: reports for title, reports in stages.items() if reports}

@@ -1,4 +1,4 @@
-"""The look of all figures: column widths of a two-column paper, legible type, colours safe for the colour-blind."""
+"""The look of all figures: column widths of a two-column paper, legible type, colors safe for the color-blind."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ from camfuse_jax.errors import UsageError
 COLUMN, PAGE = 3.5, 7.16
 """Width of one column and of both, in inches (IEEE)."""
 
-# Okabe and Ito's palette, told apart with every common kind of colour blindness.
-BLUE, VERMILLION, GREEN, SKY, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7", "#666666"
+# Okabe and Ito's palette, told apart with every common kind of color blindness.
+BLUE, VERMILLION, GREEN, SKY, PURPLE, GRAY = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7", "#666666"
 
 STYLE = {
     "font.family": "sans-serif",
@@ -74,7 +74,7 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
         (left / total_width, bottom / total_height, width / total_width, height / total_height), xticks=[], yticks=[]
     )
     for spine in axes.spines.values():
-        spine.set(visible=True, linewidth=0.4, color=GREY)
+        spine.set(visible=True, linewidth=0.4, color=GRAY)
     return axes
 
 
@@ -164,7 +164,7 @@ def _spots(image: UInt8[np.ndarray, "h w"], scale: float) -> Float[np.ndarray, "
 def _strength(values: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "y x"]:
     """Root mean square inside the box (height, width) whose upper left corner is at each place where it fits."""
     mean = uniform_filter(values**2, size)
-    # `uniform_filter` puts the value of a window at its centre, index size // 2 of the window.
+    # `uniform_filter` puts the value of a window at its center, index size // 2 of the window.
     top, left = size[0] // 2, size[1] // 2
     fits = mean[top : top + values.shape[0] - size[0] + 1, left : left + values.shape[1] - size[1] + 1]
     return np.sqrt(np.maximum(fits, 0))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from camfuse_jax.data.workdir import Places
+from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import ResourceError, UsageError
 from camfuse_jax.fusion.params import load_params
 from camfuse_jax.metrics.compare import BASELINES, Significance, ranks, significance
@@ -343,7 +343,7 @@ MORE_METRICS = ("Qabf", "MI")
 
 
 def make_table(
-    places: Places,
+    places: Workdir,
     *,
     out: Path | None = None,
     weights: str | None = None,

@@ -47,7 +47,7 @@ def damages(content: bytes, other: bytes | None, rng: random.Random, flips: int)
     Args:
         content: The whole file.
         other: The same file of another step, to be swapped in.
-        rng: Places of the flipped bits.
+        rng: Workdir of the flipped bits.
         flips: How many of them.
     """
     candidates: list[tuple[str, bytes | None]] = [

@@ -129,7 +129,7 @@ def _difference(ours: Any, theirs: Any) -> tuple[float, float, str]:
 
 
 def compare_levels(quantity: str, ours: np.ndarray, theirs: np.ndarray) -> Row:
-    """Compares 8-bit images: at most one grey level, in at most one pixel of 1,000."""
+    """Compares 8-bit images: at most one gray level, in at most one pixel of 1,000."""
     levels = np.abs(ours.astype(int) - theirs.astype(int))
     share = float(np.mean(levels > 0))
     judged = share if levels.max() <= 1 else float(levels.max())

@@ -126,7 +126,7 @@ def averaging_start(model: CamFuse) -> None:
 
 
 @torch.no_grad()
-def equalise(model: CamFuse, image_sym: Float[Tensor, "n 1 h w"], *, size: float) -> None:
+def equalize(model: CamFuse, image_sym: Float[Tensor, "n 1 h w"], *, size: float) -> None:
     """Scales a freshly made classifier so that every channel's pooled value is `size` on average over some images."""
     _, last = model.classifier(model.encoder(image_sym))
     found = last.mean(dim=(0, 2, 3))

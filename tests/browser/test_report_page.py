@@ -90,17 +90,17 @@ def test_another_source_can_be_chosen_by_keyboard(opened):
     assert tab.locator("#pair-1 input[type=radio]").first.is_checked()
 
 
-def test_opacity_of_the_colours(opened):
+def test_opacity_of_the_colors(opened):
     tab = opened()
     maps = tab.locator(f"{SECOND} [data-maps]")
     layer = "(maps) => getComputedStyle(maps.querySelector('.stack img + img')).opacity"
     assert float(maps.evaluate(layer)) == pytest.approx(0.65)
-    coloured = maps.screenshot()
+    colored = maps.screenshot()
     opacity = tab.locator(f"{SECOND} [data-opacity]")
     opacity.focus()
     tab.keyboard.press("Home")
     assert float(maps.evaluate(layer)) == 0
-    assert maps.screenshot() != coloured
+    assert maps.screenshot() != colored
     assert float(tab.locator("#pair-1 [data-maps]").evaluate(layer)) == pytest.approx(0.65)
 
 
@@ -151,9 +151,9 @@ def test_both_schemes_differ(opened):
 
 
 def test_reduced_motion(opened):
-    behaviour = "getComputedStyle(document.documentElement).scrollBehavior"
-    assert opened(reduced_motion="no-preference").evaluate(behaviour) == "smooth"
-    assert opened(reduced_motion="reduce").evaluate(behaviour) == "auto"
+    behavior = "getComputedStyle(document.documentElement).scrollBehavior"
+    assert opened(reduced_motion="no-preference").evaluate(behavior) == "smooth"
+    assert opened(reduced_motion="reduce").evaluate(behavior) == "auto"
 
 
 def test_without_script_every_picture_is_seen_and_no_dead_control(opened):

@@ -101,7 +101,7 @@ def test_from_drop_to_download(opened, tmp_path):
     ready = prepare(*(read_picture_file(io.BytesIO(content), "x") for content in (IR, VIS)), FrameSettings())
     expected = to_levels(fuse_frame(small_params(), ready.ir_unit, ready.vis_unit), 16)
     np.testing.assert_array_equal(result.samples, expected)
-    assert tab.locator("#depth").text_content() == "16 bits, colour"
+    assert tab.locator("#depth").text_content() == "16 bits, color"
     assert tab.locator("#size").text_content() == f"{WIDTH} \N{MULTIPLICATION SIGN} {HEIGHT} pixels"
     assert tab.locator("#command").text_content() == (
         "camfuse fuse thermal.png 'my photo.png' -o fused.png --weights 'my weights.safetensors'"

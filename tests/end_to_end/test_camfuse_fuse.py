@@ -14,17 +14,17 @@ from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import read_picture
 from camfuse_jax.images.write import write_picture
 
-KINDS = ("alpha", "colour", "deep", "gray", "jet", "odd", "threefold", "tiff")
+KINDS = ("alpha", "color", "deep", "gray", "jet", "odd", "threefold", "tiff")
 
 
 @pytest.fixture(scope="module")
-def colour(pair):
+def color(pair):
     vis = pair[1]
     return np.stack([vis, vis // 2 + 60, 255 - vis], axis=-1)
 
 
 @pytest.fixture
-def folder(tmp_path, pair, colour):
+def folder(tmp_path, pair, color):
     """One folder with a pair of each kind, an orphan, a damaged file and a pair of two sizes."""
     import matplotlib
 
@@ -32,7 +32,7 @@ def folder(tmp_path, pair, colour):
     root = tmp_path / "in"
     irs = dict.fromkeys(KINDS, ir) | {"deep": ir.astype(np.uint16) * 16, "threefold": np.stack([ir] * 3, -1)}
     irs["jet"] = np.rint(matplotlib.colormaps["jet"](ir)[..., :3] * 255).astype(np.uint8)
-    viss = dict.fromkeys(KINDS, vis) | {"colour": colour, "alpha": colour, "odd": vis[:-3]}
+    viss = dict.fromkeys(KINDS, vis) | {"color": color, "alpha": color, "odd": vis[:-3]}
     for kind in KINDS:
         suffix = ".tif" if kind == "tiff" else ".png"
         write_picture(root / f"ir_{kind}{suffix}", irs[kind])
@@ -49,7 +49,7 @@ def _close(path, ir, vis, limit=1):
     assert np.abs(read_picture(path).samples.astype(int) - expected).max() <= limit
 
 
-def test_every_kind_of_file_in_one_folder_then_again(camfuse, tmp_path, folder, weights, pair, colour):
+def test_every_kind_of_file_in_one_folder_then_again(camfuse, tmp_path, folder, weights, pair, color):
     arguments = ("fuse", "in", "-o", "o", "--weights", weights, "--json")
     dry = camfuse(*arguments, "--dry-run", cwd=tmp_path)
     assert dry.returncode == 1
@@ -65,7 +65,7 @@ def test_every_kind_of_file_in_one_folder_then_again(camfuse, tmp_path, folder, 
     states = {entry["name"]: entry["status"] for entry in report["pairs"]}
     assert states == dict.fromkeys(KINDS, "fused") | {"odd": "failed", "damaged": "failed"}
     assert {path.stem for path in (tmp_path / "o").iterdir()} == set(KINDS) - {"odd"}
-    _check_results(tmp_path / "o", *pair, colour, {entry["name"]: entry["notes"] for entry in report["pairs"]})
+    _check_results(tmp_path / "o", *pair, color, {entry["name"]: entry["notes"] for entry in report["pairs"]})
 
     kept = (tmp_path / "o" / "gray.png").stat().st_mtime_ns
     (tmp_path / "o" / "jet.png").unlink()
@@ -80,17 +80,17 @@ def test_every_kind_of_file_in_one_folder_then_again(camfuse, tmp_path, folder, 
     assert (tmp_path / "o" / "gray.png").stat().st_mtime_ns == kept
 
 
-def _check_results(out, ir, vis, colour, notes):
+def _check_results(out, ir, vis, color, notes):
     for name in ("gray", "threefold", "tiff"):
         _close(out / f"{name}.png", ir, vis)
     assert "ir: gray stored as RGB" in notes["threefold"]
     assert any("'jet'" in note for note in notes["jet"])
     _close(out / "jet.png", ir, vis, 3)
-    for name in ("colour", "alpha"):
+    for name in ("color", "alpha"):
         result = read_picture(out / f"{name}.png")
-        assert result.is_colour
+        assert result.is_color
         assert result.icc == b"profile" * 9
-        luma = np.asarray(fuse(small_params(), ir / np.float32(255), luma_unit(colour / 255).astype(np.float32)))
+        luma = np.asarray(fuse(small_params(), ir / np.float32(255), luma_unit(color / 255).astype(np.float32)))
         assert np.abs(luma_unit(result.samples / 255) - luma.clip(0, 1)).max() < 2 / 255
     np.testing.assert_array_equal(read_picture(out / "alpha.png").alpha, vis)
     assert "ir: 12 bit in a 16-bit file" in notes["deep"]
@@ -157,7 +157,7 @@ def test_another_backend_gives_the_same_image(camfuse, tmp_path, weights, pair):
 
 
 @pytest.mark.slow
-def test_a_real_pair_in_colour(camfuse, tmp_path, data_root):
+def test_a_real_pair_in_color(camfuse, tmp_path, data_root):
     name = "FLIR_00211.jpg"
     paths = [data_root / "roadscene" / kind / name for kind in ("ir", "vis")]
     done = camfuse("fuse", *paths, "-o", "f.png", "--weights", "roadscene", cwd=tmp_path)

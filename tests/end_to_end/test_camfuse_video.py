@@ -85,7 +85,7 @@ def test_nothing_is_replaced_and_sources_least_of_all(videos, weights, capsys):
 
 
 def test_frames_are_matched_by_time(videos, weights):
-    """Each result is nearest to the fusion of the right two frames, not of their neighbours."""
+    """Each result is nearest to the fusion of the right two frames, not of their neighbors."""
     here, _ = videos
     main(["fuse", "ir.mp4", "vis.mp4", "-o", "o", "--weights", str(weights), "--gray", "--offset", "0.2"])
     ir, vis = (read_video(here / name)[1] for name in ("ir.mp4", "vis.mp4"))

@@ -37,23 +37,23 @@ def test_two_files(run, tmp_path, weights, pair):
         assert (mode, heat.shape) == ("RGB", (HEIGHT, WIDTH, 3))
 
 
-def test_folders_with_colour_damage_and_a_wrong_size(run, tmp_path, weights, pair):
+def test_folders_with_color_damage_and_a_wrong_size(run, tmp_path, weights, pair):
     ir, vis = pair
-    colour = np.stack([vis, vis[::-1], 255 - vis], axis=-1)
-    for name in ("colour", "damaged", "gray", "odd"):
+    color = np.stack([vis, vis[::-1], 255 - vis], axis=-1)
+    for name in ("color", "damaged", "gray", "odd"):
         write_rgb(tmp_path / "ir" / f"{name}.png", np.repeat(ir[..., None], 3, axis=-1))
         write_gray(tmp_path / "vis" / f"{name}.png", vis)
-    write_rgb(tmp_path / "vis" / "colour.png", colour)
+    write_rgb(tmp_path / "vis" / "color.png", color)
     write_gray(tmp_path / "vis" / "odd.png", vis[:-3])
     damaged = tmp_path / "vis" / "damaged.png"
     damaged.write_bytes(damaged.read_bytes()[:200])
     done = run("--stage", "fuse", "--ir", "ir", "--vis", "vis", "--out", "o", "--weights", weights, cwd=tmp_path)
     refused(done, 1, "2 of 4 pairs", "damaged", "odd", f"{WIDTH} x {HEIGHT}", f"{WIDTH} x {HEIGHT - 3}")
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"colour.png", "gray.png"}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"color.png", "gray.png"}
     _close(tmp_path / "o" / "gray.png", ir, vis)
-    mode, fused = _read(tmp_path / "o" / "colour.png")
+    mode, fused = _read(tmp_path / "o" / "color.png")
     assert mode == "RGB"
-    expected = np.asarray(fuse(small_params(), ir, luma(colour))).astype(int)
+    expected = np.asarray(fuse(small_params(), ir, luma(color))).astype(int)
     assert np.abs(luma(fused).astype(int) - expected).max() <= 2
 
 

@@ -39,14 +39,14 @@ def test_odd_sizes_come_out_as_they_came_in(camfuse, tmp_path, weights):
     ir, vis = synthetic_pair(3, 17, 33)
     for height, width in SIZES:
         write_picture(tmp_path / "ir" / f"{height}x{width}.png", np.ascontiguousarray(ir[:height, :width]))
-        colour = np.stack([vis, vis // 2, 255 - vis], -1)[:height, :width]
-        write_picture(tmp_path / "vis" / f"{height}x{width}.png", np.ascontiguousarray(colour))
+        color = np.stack([vis, vis // 2, 255 - vis], -1)[:height, :width]
+        write_picture(tmp_path / "vis" / f"{height}x{width}.png", np.ascontiguousarray(color))
     done = camfuse("fuse", "ir", "vis", "-o", "o", "--weights", weights, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for height, width in SIZES:
         result = read_picture(tmp_path / "o" / f"{height}x{width}.png")
         assert result.size == (height, width)
-        assert result.is_colour
+        assert result.is_color
 
 
 def test_other_sizes_and_a_shift_are_told(camfuse, tmp_path, weights):
@@ -96,7 +96,7 @@ def test_a_real_pair_in_every_form(camfuse, tmp_path, data_root, weights):
 
 @pytest.mark.slow
 def test_the_wheel_works_from_another_folder(tmp_path, weights):
-    """What `pip install` brings: weights, demo, page templates, licence; run offline from a folder that is not ours."""
+    """What `pip install` brings: weights, demo, page templates, license; run offline from a folder that is not ours."""
     pytest.importorskip("hatchling", reason="builds the wheel without asking an index")
     build = [
         sys.executable,

@@ -1,4 +1,4 @@
-"""Losses: Eqs. 7 to 12 against the reference, their gradients, and their behaviour at the edges."""
+"""Losses: Eqs. 7 to 12 against the reference, their gradients, and their behavior at the edges."""
 
 import functools
 

@@ -26,7 +26,7 @@ def records(tmp_path):
 
 @pytest.fixture
 def mixed(tmp_path):
-    """Pairs whose files are gray, colour, palette, rotated and 16 bit."""
+    """Pairs whose files are gray, color, palette, rotated and 16 bit."""
     rng = np.random.default_rng(0)
     root = tmp_path / "mixed"
     for side in ("ir", "vis"):

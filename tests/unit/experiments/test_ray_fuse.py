@@ -22,8 +22,8 @@ from camfuse_jax.pair.prepare import FrameSettings, prepare
 def _row(name, seed, height=24, width=30, depth=np.uint8):
     ir, vis = synthetic_pair(seed, height, width)
     vis = vis.astype(depth) * (1 if depth == np.uint8 else 257)
-    colour = np.stack([vis, vis // 2, np.iinfo(depth).max - vis], -1)
-    return {"name": name, "ir": picture_bytes(ir), "vis": picture_bytes(colour, alpha=vis, icc=b"profile" * 9)}
+    color = np.stack([vis, vis // 2, np.iinfo(depth).max - vis], -1)
+    return {"name": name, "ir": picture_bytes(ir), "vis": picture_bytes(color, alpha=vis, icc=b"profile" * 9)}
 
 
 def _expected(row):

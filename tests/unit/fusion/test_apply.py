@@ -167,7 +167,7 @@ def test_other_types_are_refused(dtype):
 
 
 def _stretched(maps, cell, size, margin):
-    """A map's cells spread over `cell` pixels each, linear between their centres; the margin cut off."""
+    """A map's cells spread over `cell` pixels each, linear between their centers; the margin cut off."""
     for axis in (1, 2):
         where = (np.arange(maps.shape[axis] * cell) + 0.5) / cell - 0.5
         maps = np.apply_along_axis(lambda v, w=where: np.interp(w, np.arange(len(v)), v), axis, maps)

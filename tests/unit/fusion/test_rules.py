@@ -121,8 +121,8 @@ def test_detail_comes_from_where_it_is():
 
 def test_a_channel_counts_as_much_as_its_class_weight_says():
     details = [_features(1) - 0.5, _features(2) - 0.5]
-    plain, favoured = (np.asarray(ir_share(PLACE, *details, np.array([[w] * 6, [0.5] * 6]))) for w in (0.5, 0.9))
-    assert np.all(favoured > plain)
+    plain, favored = (np.asarray(ir_share(PLACE, *details, np.array([[w] * 6, [0.5] * 6]))) for w in (0.5, 0.9))
+    assert np.all(favored > plain)
     only_first = np.zeros((2, 6))
     only_first[:, 0] = 1
     seen = ir_share(PLACE, *details, only_first)

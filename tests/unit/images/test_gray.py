@@ -75,16 +75,16 @@ def test_alpha_is_dropped_without_blending(tmp_path, rgb, pixels):
 
 
 @pytest.mark.parametrize("transparency", [None, 3])
-def test_palette_reads_its_colours_not_its_indices(tmp_path, rgb, transparency):
-    colours = rgb.reshape(-1, 3)[:16]
+def test_palette_reads_its_colors_not_its_indices(tmp_path, rgb, transparency):
+    colors = rgb.reshape(-1, 3)[:16]
     indices = np.arange(16, dtype=np.uint8).reshape(4, 4)
     image = Image.fromarray(indices).convert("P")
-    image.putpalette(colours.ravel().tolist())
+    image.putpalette(colors.ravel().tolist())
     options = {} if transparency is None else {"transparency": transparency}
     image.save(tmp_path / "p.png", **options)
     with Image.open(tmp_path / "p.png") as stored:
         assert stored.mode == "P"
-    assert np.array_equal(read_gray(tmp_path / "p.png"), _expected_luma(colours.reshape(4, 4, 3)))
+    assert np.array_equal(read_gray(tmp_path / "p.png"), _expected_luma(colors.reshape(4, 4, 3)))
 
 
 def test_one_bit_becomes_0_and_255(tmp_path):

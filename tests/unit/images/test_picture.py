@@ -36,7 +36,7 @@ def test_what_is_written_is_read_bit_for_bit(tmp_path, suffix, shape, dtype, alp
     assert picture_size(tmp_path / f"a{suffix}") == (5, 7)
 
 
-def test_16_bit_colour_png_agrees_with_opencv(tmp_path):
+def test_16_bit_color_png_agrees_with_opencv(tmp_path):
     cv2 = pytest.importorskip("cv2")
     samples = _random((9, 11, 3), np.uint16)
     write_picture(tmp_path / "ours.png", samples)
@@ -111,11 +111,11 @@ def test_orientation_is_applied(tmp_path, kind, orientation):
 def test_palette_transparency_pages_and_one_bit(tmp_path):
     indices = np.arange(16, dtype=np.uint8).reshape(4, 4)
     palette = Image.fromarray(indices).convert("P")
-    colours = _random((16, 3), np.uint8)
-    palette.putpalette(colours.ravel().tolist())
+    colors = _random((16, 3), np.uint8)
+    palette.putpalette(colors.ravel().tolist())
     palette.save(tmp_path / "p.png", transparency=3)
     read = read_picture(tmp_path / "p.png")
-    np.testing.assert_array_equal(read.samples, colours.reshape(4, 4, 3))
+    np.testing.assert_array_equal(read.samples, colors.reshape(4, 4, 3))
     assert read.alpha.ravel().tolist() == [0 if i == 3 else 255 for i in range(16)]
     palette.putpalette(np.repeat(np.arange(16), 3).astype(np.uint8).tobytes())
     palette.save(tmp_path / "g.png")

@@ -12,7 +12,7 @@ from camfuse_jax.errors import UsageError
 from camfuse_jax.nets import lapped_init
 from camfuse_jax.nets.autoencoder import Decoder, Encoder
 
-LEVEL = 2 / 255  # one grey level of 255 in [-1, 1]
+LEVEL = 2 / 255  # one gray level of 255 in [-1, 1]
 
 
 def _shapes(encoder, decoder):

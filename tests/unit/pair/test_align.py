@@ -42,7 +42,7 @@ def test_warp_agrees_with_opencv():
     assert np.abs(moved - theirs)[core].max() < 0.01 * np.ptp(image)
 
 
-def test_resize_of_colour():
+def test_resize_of_color():
     image = np.random.default_rng(0).random((8, 9, 3)).astype(np.float32)
     assert resize(image, 16, 5).shape == (16, 5, 3)
     np.testing.assert_array_equal(resize(image, 8, 9), image)

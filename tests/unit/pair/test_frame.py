@@ -1,4 +1,4 @@
-"""One pair of frames: fused in colour, prepared from what cameras store, checked and moved."""
+"""One pair of frames: fused in color, prepared from what cameras store, checked and moved."""
 
 import numpy as np
 import pytest
@@ -33,11 +33,11 @@ def test_gray_frames_are_fuse_itself():
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
-def test_colour_frames_keep_the_fused_luma():
+def test_color_frames_keep_the_fused_luma():
     ir, vis = (GRAY / 255).astype(np.float32), (RGB / 255).astype(np.float32)
-    colour, gray = fuse_frame(small_params(), ir, vis), fuse_frame(small_params(), ir, vis, gray=True)
-    assert (colour.shape, gray.shape) == ((12, 16, 3), (12, 16))
-    np.testing.assert_allclose(luma_unit(colour), gray, atol=1e-6)
+    color, gray = fuse_frame(small_params(), ir, vis), fuse_frame(small_params(), ir, vis, gray=True)
+    assert (color.shape, gray.shape) == ((12, 16, 3), (12, 16))
+    np.testing.assert_allclose(luma_unit(color), gray, atol=1e-6)
 
 
 def test_outside_the_valid_area_the_visible_image_stays():

@@ -1,4 +1,4 @@
-"""What is constant over a video: ranges, colour map, polarity, and the light."""
+"""What is constant over a video: ranges, color map, polarity, and the light."""
 
 import numpy as np
 import pytest
@@ -20,15 +20,15 @@ def test_ranges_come_from_all_samples_and_stay():
     assert "constant" in found.details["ir range"]
 
 
-def test_a_colour_map_is_found_once():
+def test_a_color_map_is_found_once():
     matplotlib = pytest.importorskip("matplotlib")
     ir, vis = synthetic_pair(3, 64, 96)
-    coloured = (matplotlib.colormaps["inferno"](ir)[..., :3] * 255).round().astype(np.uint8)
-    found = settle([(coloured, vis)], FrameSettings(check=False))
+    colored = (matplotlib.colormaps["inferno"](ir)[..., :3] * 255).round().astype(np.uint8)
+    found = settle([(colored, vis)], FrameSettings(check=False))
     assert found.ir_how == "inferno"
-    np.testing.assert_allclose(found.ready(coloured, vis).ir_unit, ir / 255, atol=0.02)
-    one_colour = np.broadcast_to(coloured[:1, :1], coloured.shape)  # would be taken for luma by itself
-    np.testing.assert_allclose(found.ready(one_colour, vis).ir_unit, ir[0, 0] / 255, atol=0.02)
+    np.testing.assert_allclose(found.ready(colored, vis).ir_unit, ir / 255, atol=0.02)
+    one_color = np.broadcast_to(colored[:1, :1], colored.shape)  # would be taken for luma by itself
+    np.testing.assert_allclose(found.ready(one_color, vis).ir_unit, ir[0, 0] / 255, atol=0.02)
 
 
 def test_polarity_is_decided_for_all_frames():

@@ -51,9 +51,9 @@ def test_a_channels_map_is_its_own_feature_map(seen):
     (highest, _, _), _ = image_maps(params, last, Modality.VIS, SHAPE)
     own = cam.min_max(last[Modality.VIS, ..., highest.channel][None])[0]
     cell = 4 * int(np.prod(params.net.strides))
-    centre = cell // 2 - params.net.margin  # where the first cell's middle lies in the image, if it does
-    rows = [centre + cell * i for i in range(own.shape[0]) if 0 < centre + cell * i < SHAPE[0] - 1]
-    first = int(centre < 0)
+    center = cell // 2 - params.net.margin  # where the first cell's middle lies in the image, if it does
+    rows = [center + cell * i for i in range(own.shape[0]) if 0 < center + cell * i < SHAPE[0] - 1]
+    first = int(center < 0)
     for i, row in enumerate(rows, start=first):
         # Between two pixels: the linear enlargement is the cell's value but for half a pixel's slope.
         assert highest.heat[row].max() <= own[max(i - 1, 0) : i + 2].max() + 1e-5

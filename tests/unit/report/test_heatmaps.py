@@ -24,13 +24,13 @@ def test_strength_zero_leaves_the_image():
     np.testing.assert_array_equal(picture, np.repeat(image[..., None], 3, axis=2))
 
 
-def test_hot_is_brighter_and_more_coloured_than_cold():
+def test_hot_is_brighter_and_more_colored_than_cold():
     heat = np.zeros((5, 7))
     heat[:, 4:] = 1
     picture = overlay(_gray(60), heat).astype(int)
     assert picture[:, 4:].sum() / 15 > picture[:, :4].sum() / 20
-    colour = picture.max(axis=2) - picture.min(axis=2)
-    assert colour[:, 4:].min() > colour[:, :4].max() + 20
+    color = picture.max(axis=2) - picture.min(axis=2)
+    assert color[:, 4:].min() > color[:, :4].max() + 20
 
 
 def test_the_image_shows_through():

@@ -52,6 +52,6 @@ def test_share_is_clear_where_even_or_uncertain():
     assert np.all(infrared[..., 0] > infrared[..., 2])
 
 
-def test_legends_are_lists_of_colours():
-    for colours in (heat_gradient(), share_gradient()):
-        assert all(colour.startswith("#") for colour in colours.split(", "))
+def test_legends_are_lists_of_colors():
+    for colors in (heat_gradient(), share_gradient()):
+        assert all(color.startswith("#") for color in colors.split(", "))

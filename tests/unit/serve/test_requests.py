@@ -75,7 +75,7 @@ def test_two_images_are_fused_and_explained(port, pair):
     status, told = fuse(port, *pair)
     assert status == 200
     assert told["size"] == [WIDTH, HEIGHT]
-    assert (told["bits"], told["colour"]) == (8, False)
+    assert (told["bits"], told["color"]) == (8, False)
     assert picture(told["fused"]).samples.shape == (HEIGHT, WIDTH)
     np.testing.assert_array_equal(picture(told["vis"]).samples, synthetic_pair(3, HEIGHT, WIDTH)[1])
     assert [one["kind"] for one in told["maps"]] == ["ir", "vis"]
@@ -94,7 +94,7 @@ def test_balance_changes_the_result_and_maps_are_sent_on_request_only(port, pair
     assert even["channels"] != ir["channels"]
 
 
-def test_colour_depth_alpha_and_profile_are_kept(port, pair):
+def test_color_depth_alpha_and_profile_are_kept(port, pair):
     vis = synthetic_pair(3, HEIGHT, WIDTH)[1].astype(np.uint16) * 257 + 3
     deep = picture_bytes(np.stack([vis, vis // 2, 65535 - vis], -1), alpha=vis, icc=b"profile" * 9)
     status, told = fuse(port, pair[0], deep, names=("a.png", "b.png"))
@@ -105,7 +105,7 @@ def test_colour_depth_alpha_and_profile_are_kept(port, pair):
     assert len(np.unique(result.samples)) > 300
     np.testing.assert_array_equal(result.alpha, vis)
     assert result.icc == b"profile" * 9
-    assert (told["bits"], told["colour"], told["alpha"]) == (16, True, True)
+    assert (told["bits"], told["color"], told["alpha"]) == (16, True, True)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from paper.ablation import Scorer, ablate
 from small_nets import small_params
 
 from camfuse_jax.config import ClassifierConfig, Config
-from camfuse_jax.data.workdir import Places
+from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.fusion.params import save_params, with_rule
 from camfuse_jax.images.picture import write_gray
 
@@ -76,7 +76,7 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
         return small_params(config.net, seed=len(trained), fusion=config.fusion)
 
     monkeypatch.setattr(ablation, "train_head", train)
-    ours, places = small_params(), Places(tmp_path, str(_dataset(tmp_path / "toy")))
+    ours, places = small_params(), Workdir(tmp_path, str(_dataset(tmp_path / "toy")))
     config = Config(cls=ClassifierConfig(distance_weight=0.3))
     rows = list(ablation.retrained(config, places, ours, tmp_path / "heads", seeds=3))
     assert len(trained) == len(set(trained)) == 18
@@ -99,7 +99,7 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypatch, capsys, counted):
     save_params(tmp_path / "small.safetensors", small_params())
-    places = Places(tmp_path, str(_dataset(tmp_path / "toy")))
+    places = Workdir(tmp_path, str(_dataset(tmp_path / "toy")))
     monkeypatch.setattr("paper.ablation._keep_compiled", lambda folder: None)  # a setting of the process
     length = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 8, "crop": 16, "stride": 16, "distance_from_epoch": 0}
     recipe = ClassifierConfig(**length, distance_weight=0.3, channel_size=0.0)

@@ -23,7 +23,7 @@ from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, Fusi
 from camfuse_jax.fusion.fuse import fuse  # noqa: E402
 from camfuse_jax.fusion.params import balanced, save_params  # noqa: E402
 from camfuse_jax.fusion.rules import combine  # noqa: E402
-from camfuse_jax.nets.build import averaging_start, equalise, make_encoder  # noqa: E402
+from camfuse_jax.nets.build import averaging_start, equalize, make_encoder  # noqa: E402
 from camfuse_jax.training.step import schedule  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny, and waiting threads of PyTorch take time from the rest
@@ -144,7 +144,7 @@ def test_averaging_start_agrees():
         assert model.state_dict()[name].numpy() == pytest.approx(value, rel=1e-5, abs=1e-6)
 
 
-def test_equalise_agrees():
+def test_equalize_agrees():
     params = small_params()
     image = np.random.default_rng(0).random((2, 24, 24, 1), np.float32) * 2 - 1
     classifier = jax.tree.map(np.array, params.classifier)
@@ -152,9 +152,9 @@ def test_equalise_agrees():
         classifier[layer]["bias"][:] = 0
     start = dataclasses.replace(params, classifier=classifier)
     features, _ = make_encoder(NET).apply({"params": params.encoder}, image)
-    expected = torch_arrays({"classifier": equalise(NET, classifier, features, size=8.0)})
+    expected = torch_arrays({"classifier": equalize(NET, classifier, features, size=8.0)})
     model = from_params(start)
-    training.equalise(model, nchw(image), size=8.0)
+    training.equalize(model, nchw(image), size=8.0)
     for name, value in expected.items():
         assert model.state_dict()[name].numpy() == pytest.approx(value, rel=1e-4, abs=1e-5)
 

@@ -1,4 +1,4 @@
-"""Schedules and the optimiser's steps."""
+"""Schedules and the optimizer's steps."""
 
 import dataclasses
 

@@ -78,12 +78,12 @@ def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
         open_reader(str(tmp_path / "a.mp4"))
 
 
-def test_a_written_video_has_the_frames_times_and_colours_given(tmp_path):
-    colour = np.zeros((41, 53, 3), np.uint8)
-    colour[...] = (200, 120, 40)
+def test_a_written_video_has_the_frames_times_and_colors_given(tmp_path):
+    color = np.zeros((41, 53, 3), np.uint8)
+    color[...] = (200, 120, 40)
     with open_writer(tmp_path / "o" / "a.mp4", rate=10, force=False) as writer:
         for time in (5.0, 5.1, 5.4):
-            writer.write(colour, time)
+            writer.write(color, time)
     times, frames = read_video(tmp_path / "o" / "a.mp4")
     assert times == pytest.approx([0, 0.1, 0.4], abs=1e-3)
     assert frames.shape == (3, 42, 54, 3)  # 4:2:0 needs even sides

@@ -1,4 +1,4 @@
-"""Colour around a changed luma: exact where nothing changed, in gamut, of one hue, and without fringes at edges."""
+"""Color around a changed luma: exact where nothing changed, in gamut, of one hue, and without fringes at edges."""
 
 import colorsys
 
@@ -15,7 +15,7 @@ LUMA = arrays.arrays(np.float64, (3, 4), elements=st.floats(0, 1))
 
 
 @given(RGB)
-def test_unchanged_luma_gives_the_same_8_bit_colours(rgb):
+def test_unchanged_luma_gives_the_same_8_bit_colors(rgb):
     unit = rgb / 255
     np.testing.assert_array_equal(np.rint(with_luma(unit, luma_unit(unit)) * 255), rgb)
 
@@ -44,18 +44,18 @@ def _hue(rgb):
     return colorsys.rgb_to_hsv(*rgb)[0]
 
 
-@pytest.mark.parametrize("colour", [(0.9, 0.4, 0.2), (0.2, 0.5, 0.9), (1.0, 0.7, 0.4), (0.1, 0.3, 0.1)])
+@pytest.mark.parametrize("color", [(0.9, 0.4, 0.2), (0.2, 0.5, 0.9), (1.0, 0.7, 0.4), (0.1, 0.3, 0.1)])
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.1, 0.9), (0.3, 0.35)])
-def test_a_step_in_infrared_over_one_colour_leaves_no_fringe(colour, low, high):
+def test_a_step_in_infrared_over_one_color_leaves_no_fringe(color, low, high):
     """Across an edge that only the infrared camera sees, hue must stay and saturation must not exceed the source's."""
     steps = np.concatenate([np.full(8, low), np.linspace(low, high, 9), np.full(8, high)])
-    out = with_luma(np.broadcast_to(colour, (1, len(steps), 3)), steps[None])[0]
-    source_saturation = colorsys.rgb_to_hsv(*colour)[1]
+    out = with_luma(np.broadcast_to(color, (1, len(steps), 3)), steps[None])[0]
+    source_saturation = colorsys.rgb_to_hsv(*color)[1]
     for pixel in out:
         _, saturation, value = colorsys.rgb_to_hsv(*pixel)
         assert saturation <= source_saturation + 1e-9
         if saturation > 1e-6 and value > 1e-6:
-            assert abs(_hue(pixel) - _hue(colour)) < 1e-6
+            assert abs(_hue(pixel) - _hue(color)) < 1e-6
     # No overshoot: along a monotone luma every channel is monotone.
     assert np.all(np.diff(out, axis=0) >= -1e-12)
 

@@ -1,4 +1,4 @@
-"""Infrared stored as colour is recognised: gray in three channels, known maps, and anything else with a warning."""
+"""Infrared stored as color is recognized: gray in three channels, known maps, and anything else with a warning."""
 
 import io
 
@@ -18,7 +18,7 @@ def thermal():
     return np.clip((smooth - smooth.min()) / np.ptp(smooth), 0, 1)
 
 
-def _coloured(values, name):
+def _colored(values, name):
     return np.rint(matplotlib.colormaps[name](values)[..., :3] * 255).astype(np.uint8)
 
 
@@ -30,10 +30,10 @@ def _as_jpeg(rgb, quality=90):
 
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_burnt_in_maps_are_turned_back(thermal, name):
-    found = scalar_from_rgb(_coloured(thermal, name) / 255)
+    found = scalar_from_rgb(_colored(thermal, name) / 255)
     assert found.how == name
     assert np.abs(found.values - thermal).max() < 0.02
-    squeezed = scalar_from_rgb(_as_jpeg(_coloured(thermal, name)) / 255)
+    squeezed = scalar_from_rgb(_as_jpeg(_colored(thermal, name)) / 255)
     assert squeezed.how == name
     assert np.abs(squeezed.values - thermal).mean() < 0.02
 
@@ -48,7 +48,7 @@ def test_gray_stored_as_rgb(thermal):
     np.testing.assert_array_equal(np.rint(scalar_from_rgb(rgb / 255).values * 255), gray)
 
 
-def test_other_colours_become_luma_with_a_warning(thermal):
-    found = scalar_from_rgb(_coloured(thermal, "gist_ncar") / 255)
+def test_other_colors_become_luma_with_a_warning(thermal):
+    found = scalar_from_rgb(_colored(thermal, "gist_ncar") / 255)
     assert (found.how, found.sure) == ("luma", False)
     assert "out of order" in found.note
