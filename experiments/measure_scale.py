@@ -45,7 +45,8 @@ class Folder:
         from camfuse_jax.fusion.params import load_params as load_params_
         from camfuse_jax.images.picture import read_picture
         from camfuse_jax.pair.fuse import fuse_frame
-        from camfuse_jax.pair.prepare import FrameSettings, prepare
+        from camfuse_jax.pair.options import FrameSettings
+        from camfuse_jax.pair.prepare import prepare
 
         pairs = find_pairing(self.ir, self.vis).pairs[: self.count or None]
         params = load_params_(self.weights)

@@ -29,7 +29,8 @@ from camfuse_jax.images.picture import read_picture_file
 from camfuse_jax.images.read import READABLE_SUFFIXES
 from camfuse_jax.images.write import picture_bytes, to_depth
 from camfuse_jax.pair.fuse import to_levels
-from camfuse_jax.pair.prepare import FrameSettings, Prepared, prepare
+from camfuse_jax.pair.options import FrameSettings
+from camfuse_jax.pair.prepare import Prepared, prepare
 
 Row = dict[str, Any]
 

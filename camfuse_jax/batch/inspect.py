@@ -17,8 +17,9 @@ from camfuse_jax.fusion.fuse import explain, fuse
 from camfuse_jax.fusion.params import SHIPPED, Params, load_params
 from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import Picture, picture_size, read_picture
+from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.prepare import FrameSettings, prepare
+from camfuse_jax.pair.prepare import prepare
 from camfuse_jax.system.runtime import package_version
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pillow", "tifffile")

@@ -1,4 +1,4 @@
-"""What all fuse commands have in common, whether they fuse files or videos."""
+"""What a fuse command would do: which pair becomes which files, and what is there already."""
 
 import dataclasses
 import functools
@@ -7,54 +7,15 @@ import json
 import pathlib
 from typing import Any, Literal
 
-from camfuse_jax.config import Backend, Rule
+from camfuse_jax.config import Backend
 from camfuse_jax.data.pairs import Pair, Shard
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
-from camfuse_jax.fusion.params import SHIPPED, Params, balanced, card, load_params, with_rule
+from camfuse_jax.fusion.params import SHIPPED, card
 from camfuse_jax.images.picture import picture_size
-from camfuse_jax.images.read import Limits, open_file
+from camfuse_jax.images.read import open_file
 from camfuse_jax.images.write import WRITABLE_SUFFIXES, read_stamp
-from camfuse_jax.pair.prepare import FrameSettings
+from camfuse_jax.pair.options import FuseSettings
 from camfuse_jax.system.runtime import package_version
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FuseSettings:
-    """How to fuse.
-
-    Attributes:
-        weights: As for `load_params`.
-        rule: Fusion rule instead of the one that the weights bring.
-        frame: How each pair is treated.
-        ir_gain: Balance, see `balanced`.
-        vis_gain: Balance.
-        force: Replace existing files.
-        dry_run: Say what would be done and do nothing.
-        limits: What is read at most.
-    """
-
-    weights: str = "tno"
-    rule: Rule | None = None
-    frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
-    ir_gain: float = 1.0
-    vis_gain: float = 1.0
-    force: bool = False
-    dry_run: bool = False
-    limits: Limits = dataclasses.field(default_factory=Limits)
-
-    def params(self) -> Params:
-        """The weights with rule and balance.
-
-        Raises:
-            CheckpointError: They cannot be loaded.
-            UsageError: A gain is wrong.
-        """
-        params = with_rule(load_params(self.weights), self.rule)
-        return balanced(params, ir_gain=self.ir_gain, vis_gain=self.vis_gain)
-
-
-# What a fuse command would do: which pair becomes which files, and what is there already.
-
 
 Status = Literal["planned", "fused", "skipped", "failed"]
 

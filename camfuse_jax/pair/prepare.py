@@ -1,59 +1,20 @@
 """From two pictures as files hold them to two frames that can be fused: range, polarity, size and place."""
 
-import dataclasses
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt
 
-from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.errors import InputError
 from camfuse_jax.images.color import luma_unit, scalar_from_rgb
 from camfuse_jax.images.picture import Picture
-from camfuse_jax.images.ranges import RangePolicy, unit_samples
+from camfuse_jax.images.ranges import unit_samples
+from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.register import Method, align, find_shift, resize, warp
+from camfuse_jax.pair.register import align, find_shift, resize, warp
 
 _SHIFT_SCORE, _SHIFT_GAIN, _SHIFT_SHARE, _SHIFT_PIXELS = 6.0, 0.03, 0.01, 4.0
 _ASPECT = 1.02
-
-
-@dataclasses.dataclass(frozen=True)
-class FrameSettings:
-    """How a pair is made ready and what the result looks like.
-
-    Attributes:
-        ir_range: Which infrared values become black and white.
-        vis_range: The same for the visible image.
-        ir_polarity: `white` takes bright as hot, `black` inverts, `auto` inverts on strong evidence.
-        fit: Sizes that differ: `error`, or the size that both get.
-        align: Movement to look for.
-        calibration: 3 x 3 rows that map infrared pixels to visible ones, applied first.
-        gray: Result without color.
-        bits: Depth of the result; `auto` is 16 where either source carries more than 8.
-        check: Look for misregistration and say so.
-    """
-
-    ir_range: RangePolicy = dataclasses.field(default_factory=RangePolicy)
-    vis_range: RangePolicy = dataclasses.field(default_factory=lambda: RangePolicy("full"))
-    ir_polarity: Literal["white", "black", "auto"] = "white"
-    fit: Literal["error", "ir", "vis"] = "error"
-    align: Method = "none"
-    calibration: tuple[tuple[float, ...], ...] | None = None
-    gray: bool = False
-    bits: Literal["auto", "8", "16"] = "auto"
-    check: bool = True
-
-    def __post_init__(self) -> None:
-        """Checks the combination.
-
-        Raises:
-            UsageError: Settings exclude each other.
-        """
-        if self.fit == "ir" and (self.align != "none" or self.calibration is not None):
-            raise UsageError(
-                "--fit ir with --align or --calibration: these move the infrared image onto the visible one.",
-                "Use --fit vis.",
-            )
 
 
 class Prepared(NamedTuple):

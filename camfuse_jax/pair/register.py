@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -10,6 +10,7 @@ from PIL import Image
 from scipy import fft, ndimage
 
 from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.pair.options import AlignMethod
 
 _LARGEST = 1 << 16  # bytes of a calibration file
 
@@ -176,7 +177,6 @@ def find_shift(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h
 # Alignment of an infrared image to a visible one, refused where it cannot be trusted.
 
 
-Method = Literal["none", "translation", "ecc", "homography"]
 MIN_CONFIDENCE = 5.0
 _LONG_SIDE_align = 640
 _STEPS, _EPSILON = 60, 1e-5
@@ -198,7 +198,7 @@ class Alignment(NamedTuple):
     moved: float
 
 
-def align(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h w"], method: Method) -> Alignment:
+def align(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h w"], method: AlignMethod) -> Alignment:
     """Finds the movement that brings infrared edges onto visible ones.
 
     A shift found by correlation, refined by OpenCV's ECC (Evangelidis and Psarakis, 2008) on edge strength:
@@ -244,7 +244,7 @@ def _opencv() -> Any:
     return cv2
 
 
-def _refined(cv2: Any, ir: np.ndarray, vis: np.ndarray, start: Homography, scale: float, method: Method):
+def _refined(cv2: Any, ir: np.ndarray, vis: np.ndarray, start: Homography, scale: float, method: AlignMethod):
     """Homographies from one start, first the shift alone, then the asked-for freedom; none where ECC diverges."""
     grow = np.diag([1 / scale, 1 / scale, 1.0])
     current = np.linalg.inv(np.linalg.inv(grow) @ start @ grow)  # ECC maps visible pixels to infrared ones

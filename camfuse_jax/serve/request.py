@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.params import MAX_GAIN
 from camfuse_jax.images.ranges import parse_policy
-from camfuse_jax.pair.prepare import FrameSettings
+from camfuse_jax.pair.options import FrameSettings
 
 _NAME_LENGTH = 80
 _CHOICES = {"ir_polarity": ("white", "black", "auto"), "fit": ("error", "ir", "vis"), "bits": ("auto", "8", "16")}

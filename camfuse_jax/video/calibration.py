@@ -9,8 +9,9 @@ from jaxtyping import Num
 from camfuse_jax.images.color import luma_unit, scalar_as, scalar_from_rgb
 from camfuse_jax.images.picture import Picture, depth
 from camfuse_jax.images.ranges import RangePolicy, limits_of
+from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.prepare import FrameSettings, Prepared, prepare
+from camfuse_jax.pair.prepare import Prepared, prepare
 from camfuse_jax.pair.register import align
 
 Samples = Num[np.ndarray, "h w *c"]

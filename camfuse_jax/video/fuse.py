@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from camfuse_jax.batch.plan import FuseSettings
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import Exact
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.color import luma_unit, with_luma
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.pair.options import FuseSettings
 from camfuse_jax.system.signals import Stop, deferred, handled
 from camfuse_jax.video.calibration import Settled, settle
 from camfuse_jax.video.flicker import SteadyLight

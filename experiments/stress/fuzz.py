@@ -24,7 +24,7 @@ from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.fusion.fuse import fuse
 from camfuse_jax.fusion.params import load_params, save_params
 from camfuse_jax.images.picture import read_gray, write_gray
-from camfuse_jax.pair.prepare import FrameSettings
+from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.register import read_homography
 from camfuse_jax.training import checkpoint, manifest
 from camfuse_jax.training.checkpoint import StageCheckpoints

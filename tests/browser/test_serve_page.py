@@ -14,7 +14,8 @@ from camfuse_jax.images.picture import read_picture, read_picture_file
 from camfuse_jax.images.read import Limits
 from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
-from camfuse_jax.pair.prepare import FrameSettings, prepare
+from camfuse_jax.pair.options import FrameSettings
+from camfuse_jax.pair.prepare import prepare
 from camfuse_jax.serve.app import Bounds, make_app
 
 HEIGHT, WIDTH = 60, 80

@@ -16,7 +16,8 @@ from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.images.picture import read_picture, read_picture_file
 from camfuse_jax.images.write import picture_bytes, write_picture
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
-from camfuse_jax.pair.prepare import FrameSettings, prepare
+from camfuse_jax.pair.options import FrameSettings
+from camfuse_jax.pair.prepare import prepare
 
 
 def _row(name, seed, height=24, width=30, depth=np.uint8):

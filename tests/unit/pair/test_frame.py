@@ -11,7 +11,8 @@ from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.ranges import parse_policy
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
-from camfuse_jax.pair.prepare import FrameSettings, prepare
+from camfuse_jax.pair.options import FrameSettings
+from camfuse_jax.pair.prepare import prepare
 
 RNG = np.random.default_rng(0)
 GRAY = RNG.integers(0, 256, (12, 16), dtype=np.uint8)

@@ -5,7 +5,7 @@ import pytest
 
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.images.ranges import RangePolicy
-from camfuse_jax.pair.prepare import FrameSettings
+from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.video.calibration import settle
 from camfuse_jax.video.flicker import SteadyLight
 

@@ -1,0 +1,93 @@
+"""What a user can choose about a pair and about fusing it: declared here once, handed on as it is by every command."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from camfuse_jax.config import Rule
+from camfuse_jax.errors import UsageError
+from camfuse_jax.images.ranges import RangePolicy
+from camfuse_jax.images.read import Limits
+
+if TYPE_CHECKING:
+    from camfuse_jax.fusion.params import Params
+
+Row = tuple[float, float, float]
+AlignMethod = Literal["none", "translation", "ecc", "homography"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameSettings:
+    """How a pair is prepared and what the result looks like; the names are those of the options of `camfuse fuse`.
+
+    Attributes:
+        ir_range: Infrared values that become black and white: auto, full, minmax, percentile[:LO,HI], fixed:LO,HI.
+        vis_range: The same for the visible image.
+        ir_polarity: white: bright is hot; black: inverted; auto: inverted on strong evidence only.
+        fit: Sizes that differ: refuse the pair, or take the size of one.
+        align: Move the infrared image onto the visible one; refused where it is not trusted (needs the extra align).
+        calibration: 3 x 3 homography from infrared to visible pixels, applied before anything else.
+        gray: Give the fused luma without color.
+        bits: Depth of the result; auto is 16 where a source carries more than 8.
+        check: Warn of pairs that look misregistered.
+
+    Raises:
+        UsageError: Settings exclude each other.
+    """
+
+    ir_range: RangePolicy = dataclasses.field(default_factory=RangePolicy)
+    vis_range: RangePolicy = dataclasses.field(default_factory=lambda: RangePolicy("full"))
+    ir_polarity: Literal["white", "black", "auto"] = "white"
+    fit: Literal["error", "ir", "vis"] = "error"
+    align: AlignMethod = "none"
+    calibration: tuple[Row, Row, Row] | None = None
+    gray: bool = False
+    bits: Literal["auto", "8", "16"] = "auto"
+    check: bool = True
+
+    def __post_init__(self) -> None:
+        if self.fit == "ir" and self.moves:
+            raise UsageError(
+                "--fit ir with --align or --calibration: these move the infrared image onto the visible one.",
+                "Use --fit vis.",
+            )
+
+    @property
+    def moves(self) -> bool:
+        """Whether the infrared image is moved onto the visible one."""
+        return self.align != "none" or self.calibration is not None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FuseSettings:
+    """What fusing files and fusing videos have in common.
+
+    Attributes:
+        weights: tno, roadscene, or a .safetensors file.
+        rule: Fusion rule instead of the one that the weights bring (docs/method.md).
+        frame: How each pair is treated.
+        ir_gain: Balance: factor on the infrared channel weights; only the ratio to --vis-gain counts.
+        vis_gain: Balance: factor on the visible channel weights.
+        force: Replace existing files.
+        dry_run: List what pairs with what, and what is wrong, and write nothing.
+        limits: What is read at most.
+    """
+
+    weights: str = "tno"
+    rule: Rule | None = None
+    frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
+    ir_gain: float = 1.0
+    vis_gain: float = 1.0
+    force: bool = False
+    dry_run: bool = False
+    limits: Limits = dataclasses.field(default_factory=Limits)
+
+    def params(self) -> "Params":
+        """The weights with rule and balance; JAX is loaded here, not where a command line is read.
+
+        Raises:
+            CheckpointError: They cannot be loaded.
+            UsageError: A gain is wrong.
+        """
+        from camfuse_jax.fusion.params import balanced, load_params, with_rule
+
+        return balanced(with_rule(load_params(self.weights), self.rule), ir_gain=self.ir_gain, vis_gain=self.vis_gain)
