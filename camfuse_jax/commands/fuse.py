@@ -65,8 +65,10 @@ def run_video(command: "Fuse", settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         CamfuseError: By kind.
     """
+    from camfuse_jax.pair.options import FuseSettings
     from camfuse_jax.system.runtime import package_version
     from camfuse_jax.video.fuse import VideoJob, fuse_video
+    from camfuse_jax.video.options import VideoOptions
 
     given = [name for name in _NOT_HERE if getattr(command, name)]
     if given or command.format != "png" or command.ir is None or command.vis is None:
@@ -75,7 +77,9 @@ def run_video(command: "Fuse", settings: dict[str, Any]) -> dict[str, Any]:
     if command.out.suffix and command.out.suffix.lower() not in (".mp4", ".mkv") and not command.out.is_dir():
         raise UsageError(f"{command.out} is no .mp4, .mkv or folder.", "End it in .mp4, or give a folder's name.")
     own = {name: getattr(command, name) for name in VIDEO_OPTIONS}
-    result = fuse_video(VideoJob(command.ir, command.vis, Path(command.out), **own, **settings))
+    result = fuse_video(
+        VideoJob(command.ir, command.vis, Path(command.out), FuseSettings(**settings), VideoOptions(**own))
+    )
     if not command.json:
         _tell(command, result)
     return {"version": package_version(), "weights": command.weights, "video": result.as_json()}

@@ -21,6 +21,7 @@ from camfuse_jax.video.calibration import Settled, settle
 from camfuse_jax.video.flicker import SteadyLight
 from camfuse_jax.video.frame import Frame, Reader
 from camfuse_jax.video.matching import Matching
+from camfuse_jax.video.options import VideoOptions
 from camfuse_jax.video.reader import is_stream, open_reader
 from camfuse_jax.video.writer import VIDEO_SUFFIXES, AudioCopy, Writer, fits, open_writer
 
@@ -82,36 +83,23 @@ def plan(job: "VideoJob", ir: Reader, vis: Reader) -> VideoResult:
         not is_stream(source) and pathlib.Path(source).resolve() == job.out.resolve() for source in (job.ir, job.vis)
     ):
         raise UsageError(f"{job.out} is one of the sources and would be overwritten.", "Choose another name.")
-    open_writer(job.out, rate=25.0, force=job.force)
+    open_writer(job.out, rate=25.0, force=job.settings.force)
     rates = ir.facts.rate, vis.facts.rate
-    matching = Matching(*rates, offset=job.offset)
+    matching = Matching(*rates, offset=job.options.offset)
     result = VideoResult(job.out, *rates, 0.0 if vis.facts.live else matching.tolerance)
     if vis.facts.live:
         return result
     _check_sizes(job, ir, vis)
     begin, end = overlap(job, ir, vis)
     result.planned = None if end is None else round((end - begin) * vis.facts.rate)
-    if job.dry_run:
+    if job.settings.dry_run:
         last = float("inf") if end is None else end
         result.planned = matching.count(ir.times(), [time for time in vis.times() if time < last])
     copied = sound(job, vis)
     result.audio = vis.facts.audio if copied is not None else None
-    if job.audio and vis.facts.audio and copied is None:
+    if job.options.audio and vis.facts.audio and copied is None:
         result.notes += (f"sound ({vis.facts.audio}) is left out: {job.out.suffix or 'a folder'} cannot hold it",)
     return result
-
-
-def check_numbers(job: "VideoJob") -> None:
-    """Checks what was given as a number, before anything is opened.
-
-    Raises:
-        UsageError: A rate or length that cannot be.
-    """
-    for name, value in (("--fps", job.fps), ("--ir-fps", job.ir_fps), ("--seconds", job.seconds)):
-        if value is not None and not 0 < value < 1e6:
-            raise UsageError(f"{name} {value:g} cannot be.", "Give a number above 0.")
-    if not abs(job.offset) < 1e6:
-        raise UsageError(f"--offset {job.offset:g} cannot be.", "Give seconds.")
 
 
 def overlap(job: "VideoJob", ir: Reader, vis: Reader) -> tuple[float, float | None]:
@@ -120,27 +108,28 @@ def overlap(job: "VideoJob", ir: Reader, vis: Reader) -> tuple[float, float | No
     Raises:
         InputError: There is nothing.
     """
-    begin = max(0.0, job.offset)
-    ends = [vis.facts.duration, None if ir.facts.duration is None else ir.facts.duration + job.offset]
-    ends.append(None if job.seconds is None else begin + job.seconds)
+    begin = max(0.0, job.options.offset)
+    ends = [vis.facts.duration, None if ir.facts.duration is None else ir.facts.duration + job.options.offset]
+    ends.append(None if job.options.seconds is None else begin + job.options.seconds)
     known = [end for end in ends if end is not None]
     if known and min(known) <= begin:
         raise InputError(
-            f"{job.ir} and {job.vis} do not overlap in time with an offset of {job.offset:g} s.", "Check --offset."
+            f"{job.ir} and {job.vis} do not overlap in time with an offset of {job.options.offset:g} s.",
+            "Check --offset.",
         )
     return begin, min(known) if None not in ends[:2] else None
 
 
 def sound(job: "VideoJob", vis: Reader) -> AudioCopy | None:
     """The copy of the visible file's sound, None where there is none, none is wanted or the result cannot hold it."""
-    wanted = job.audio and vis.facts.audio is not None and job.out.suffix.lower() in VIDEO_SUFFIXES
+    wanted = job.options.audio and vis.facts.audio is not None and job.out.suffix.lower() in VIDEO_SUFFIXES
     if not wanted or not fits(vis.facts.audio, job.out):
         return None
     return AudioCopy(pathlib.Path(job.vis), origin=vis.origin)
 
 
 def _check_sizes(job: "VideoJob", ir: Reader, vis: Reader) -> None:
-    if ir.facts.size != vis.facts.size and job.frame.fit == "error" and job.frame.calibration is None:
+    if ir.facts.size != vis.facts.size and job.settings.frame.fit == "error" and job.settings.frame.calibration is None:
         (ir_height, ir_width), (vis_height, vis_width) = ir.facts.size, vis.facts.size
         raise InputError(
             f"{job.ir} has {ir_width} x {ir_height} pixels but {job.vis} has {vis_width} x {vis_height}.",
@@ -156,28 +145,22 @@ _SAMPLES = 5  # pairs over the whole video from which ranges are found
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoJob(FuseSettings):
-    """A fuse command for two videos, two sequences or two live sources.
+class VideoJob:
+    """A fuse command for two videos, two folders of frames or two live sources.
 
     Attributes:
-        ir: Infrared source, see `video.open_reader`.
+        ir: Infrared source, see `open_reader`.
         vis: Visible source.
         out: `.mp4` or `.mkv` file, or folder of PNG frames.
-        offset: Seconds added to infrared times.
-        fps: Frames per second of a visible folder of frames.
-        ir_fps: The same of an infrared one; None for `fps`.
-        seconds: Length after which to end; None for all.
-        audio: Keep the visible file's sound.
+        settings: As for files.
+        options: What is chosen about the video.
     """
 
     ir: str
     vis: str
     out: pathlib.Path
-    offset: float = 0.0
-    fps: float = 25.0
-    ir_fps: float | None = None
-    seconds: float | None = None
-    audio: bool = True
+    settings: FuseSettings = dataclasses.field(default_factory=FuseSettings)
+    options: VideoOptions = dataclasses.field(default_factory=VideoOptions)
 
 
 def fuse_video(job: VideoJob) -> VideoResult:
@@ -194,25 +177,32 @@ def fuse_video(job: VideoJob) -> VideoResult:
         ResourceError: The result cannot be written.
         Stop: Interrupted; nothing is left of the result.
     """
-    check_numbers(job)
-    params = job.params()
+    params = job.settings.params()
     # Class evidence is weighed anew in each frame, and noise in its small channels would make the choice flicker.
     params = params.replace(fusion=dataclasses.replace(params.fusion, evidence=0.0))
     if params.fusion.rule == "adaptive":
         raise UsageError("Rule adaptive has other weights for each frame: the video would flicker.", "Take another.")
-    ir = open_reader(job.ir, rate=job.ir_fps or job.fps, limits=job.limits)
-    vis = open_reader(job.vis, rate=job.fps, limits=job.limits)
+    ir = open_reader(job.ir, rate=job.options.ir_fps or job.options.fps, limits=job.settings.limits)
+    vis = open_reader(job.vis, rate=job.options.fps, limits=job.settings.limits)
     result = plan(job, ir, vis)
-    if job.dry_run:
+    if job.settings.dry_run:
         return result
     if vis.facts.live:
         return _live(job, params, ir, vis, result)
     with handled():
         begin, end = overlap(job, ir, vis)
         times = [begin] if end is None else list(begin + (end - begin) * (np.arange(_SAMPLES) + 0.5) / _SAMPLES)
-        shown = zip(ir.near([t - job.offset for t in times]), vis.near(times), strict=True)
-        settled = settle([(one.samples, other.samples) for one, other in shown], job.frame)
-        _loop(job, params, settled, ir, vis, result, until=None if job.seconds is None else begin + job.seconds)
+        shown = zip(ir.near([t - job.options.offset for t in times]), vis.near(times), strict=True)
+        settled = settle([(one.samples, other.samples) for one, other in shown], job.settings.frame)
+        _loop(
+            job,
+            params,
+            settled,
+            ir,
+            vis,
+            result,
+            until=None if job.options.seconds is None else begin + job.options.seconds,
+        )
     return result
 
 
@@ -230,8 +220,8 @@ def _live(job: VideoJob, params: Params, ir: Reader, vis: Reader, result: VideoR
                 if None in first and received() is None:
                     raise InputError("A live source ended before its first frame.", "Check the sources.")
                 if None not in first:
-                    settled = settle([(first[0].samples, first[1].samples)], job.frame)
-                    _fused(params, settled, *first, job.frame.gray, None)
+                    settled = settle([(first[0].samples, first[1].samples)], job.settings.frame)
+                    _fused(params, settled, *first, job.settings.frame.gray, None)
                     _loop_live(job, params, settled, ir, vis, result, received)
         except Stop:
             if not result.frames:
@@ -241,7 +231,7 @@ def _live(job: VideoJob, params: Params, ir: Reader, vis: Reader, result: VideoR
 
 
 def _loop_live(job, params, settled, ir, vis, result: VideoResult, received: Callable[[], int | None]) -> None:
-    until = None if job.seconds is None else time.monotonic() + job.seconds
+    until = None if job.options.seconds is None else time.monotonic() + job.options.seconds
     for reader in (ir, vis):
         reader.stop = lambda: received() is not None or (until is not None and time.monotonic() > until)
         reader.flush()
@@ -262,10 +252,10 @@ def _loop(
 ) -> None:
     """Matches, fuses and writes until a source ends, or a visible frame of the time `until` comes."""
     live = vis.facts.live
-    matching = Matching(ir.facts.rate, vis.facts.rate, offset=job.offset, frames=1.0 if live else 0.5)
+    matching = Matching(ir.facts.rate, vis.facts.rate, offset=job.options.offset, frames=1.0 if live else 0.5)
     steady = SteadyLight(vis.facts.rate)
     result.notes, result.details = (*result.notes, *settled.notes), settled.details
-    writer = open_writer(job.out, rate=vis.facts.rate, force=job.force, audio=sound(job, vis))
+    writer = open_writer(job.out, rate=vis.facts.rate, force=job.settings.force, audio=sound(job, vis))
     with (
         writer,
         contextlib.closing(ir.frames()) as ir_frames,
@@ -289,7 +279,7 @@ def _loop(
 
 
 def _write(job, params, settled, steady, writer: Writer, ir: Frame, vis: Frame, result: VideoResult) -> None:
-    fused, bits = _fused(params, settled, ir, vis, job.frame.gray, steady)
+    fused, bits = _fused(params, settled, ir, vis, job.settings.frame.gray, steady)
     bits = 8 if job.out.suffix.lower() in VIDEO_SUFFIXES else bits
     writer.write(to_levels(fused, bits), vis.time)
     result.first = vis.time if result.first is None else result.first

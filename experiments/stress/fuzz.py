@@ -24,12 +24,13 @@ from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.fusion.fuse import fuse
 from camfuse_jax.fusion.params import load_params, save_params
 from camfuse_jax.images.picture import read_gray, write_gray
-from camfuse_jax.pair.options import FrameSettings
+from camfuse_jax.pair.options import FrameSettings, FuseSettings
 from camfuse_jax.pair.register import read_homography
 from camfuse_jax.training import checkpoint, manifest
 from camfuse_jax.training.checkpoint import StageCheckpoints
 from camfuse_jax.training.progress import keep_until
 from camfuse_jax.video.fuse import VideoJob, fuse_video
+from camfuse_jax.video.options import VideoOptions
 from stress import fixtures
 from stress.fixtures import FRAMES, video_files
 from stress.outcome import Outcome, mutate, resident_mebibytes
@@ -193,27 +194,26 @@ def _frames(folder: pathlib.Path, seed: int, shape: tuple[int, int] = SHAPE) -> 
 
 def videos(folder: pathlib.Path) -> Parts:
     """Video files of several containers and codecs, fused as infrared with an intact sequence into frames."""
-    weights, vis, path = _weights(folder), _frames(folder / "vis", 10), folder / "mutated.mp4"
-    out = folder / "fused.mkv"
+    settings = FuseSettings(weights=_weights(folder), frame=_SETTINGS, force=True)
+    vis, path, out = _frames(folder / "vis", 10), folder / "mutated.mp4", folder / "fused.mkv"
 
     def use(content: bytes) -> None:
         path.write_bytes(content)
-        job = VideoJob(str(path), str(vis), out, weights=weights, fps=10.0, frame=_SETTINGS, force=True)
-        fuse_video(job)
+        fuse_video(VideoJob(str(path), str(vis), out, settings, VideoOptions(fps=10.0)))
 
     return video_files(SHAPE), use, str(path)
 
 
 def sequences(folder: pathlib.Path) -> Parts:
     """A sequence of which one frame is damaged."""
-    weights = _weights(folder)
+    settings = FuseSettings(weights=_weights(folder), frame=_SETTINGS, force=True)
     ir, vis = (_frames(folder / kind, seed, fixtures.SHAPE) for kind, seed in (("ir", 20), ("vis", 10)))
     path, out = ir / "frame_1.png", folder / "fused.mkv"
     seed = path.read_bytes()
 
     def use(content: bytes) -> None:
         path.write_bytes(content)
-        fuse_video(VideoJob(str(ir), str(vis), out, weights=weights, fps=10.0, frame=_SETTINGS, force=True))
+        fuse_video(VideoJob(str(ir), str(vis), out, settings, VideoOptions(fps=10.0)))
 
     return [seed, *fixtures.image_files()], use, str(ir)
 

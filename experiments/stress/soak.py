@@ -12,6 +12,7 @@ from camfuse_jax.fusion.forward import fuse_unit
 from camfuse_jax.fusion.fuse import explain, fuse
 from camfuse_jax.fusion.params import Params, load_params, save_params, with_rule
 from camfuse_jax.images.picture import write_gray
+from camfuse_jax.pair.options import FuseSettings
 from camfuse_jax.video.fuse import VideoJob, fuse_video
 from stress import fixtures
 from stress.outcome import Outcome, compilations, resident_mebibytes
@@ -64,7 +65,9 @@ def _video(count: int, seed: int) -> Outcome:
                 _frames(folder / f"{kind}{length}", length, seed + more)
             ir, vis, out = folder / f"ir{length}", folder / f"vis{length}", folder / f"fused{length}.mp4"
             with compilations() as again:
-                result = fuse_video(VideoJob(str(ir), str(vis), out, weights=str(folder / "fixtures.safetensors")))
+                result = fuse_video(
+                    VideoJob(str(ir), str(vis), out, FuseSettings(weights=str(folder / "fixtures.safetensors")))
+                )
             held.append(resident_mebibytes())
             outcome.check(result.frames == length, f"{result.frames} frames of {length} were written")
     grown = held[1] - held[0]

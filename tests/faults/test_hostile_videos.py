@@ -7,9 +7,11 @@ from camfuse_jax.errors import InputError
 
 av = pytest.importorskip("av")
 
+from small_nets import small_params  # noqa: E402
 from stress.fixtures import FRAMES, video_files  # noqa: E402
 
 from camfuse_jax.fusion.params import save_params  # noqa: E402
+from camfuse_jax.pair.options import FuseSettings  # noqa: E402
 from camfuse_jax.video.fuse import VideoJob, fuse_video  # noqa: E402
 from camfuse_jax.video.reader import FileReader  # noqa: E402
 
@@ -50,9 +52,10 @@ def test_sound_of_a_kind_that_nobody_knows_is_left_out(tmp_path, suffix):
     for kind in ("ir", "vis"):
         odd = content.replace(b"mp4a", b"zzzz").replace(told + b"\x40", told + b"\xfe")
         (tmp_path / f"{kind}.mp4").write_bytes(odd)
-    save_params(tmp_path / "small.safetensors", small.params())
+    save_params(tmp_path / "small.safetensors", small_params())
     sources = (str(tmp_path / f"{kind}.mp4") for kind in ("ir", "vis"))
-    result = fuse_video(VideoJob(*sources, tmp_path / f"fused{suffix}", weights=str(tmp_path / "small.safetensors")))
+    settings = FuseSettings(weights=str(tmp_path / "small.safetensors"))
+    result = fuse_video(VideoJob(*sources, tmp_path / f"fused{suffix}", settings))
     assert result.frames == FRAMES
     assert any("sound (unknown) is left out" in note for note in result.notes)
     with av.open(str(tmp_path / f"fused{suffix}")) as file:
