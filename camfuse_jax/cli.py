@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from camfuse_jax.commands.docs import Docs
 from camfuse_jax.commands.doctor import Doctor
 from camfuse_jax.commands.evaluate import Evaluate
 from camfuse_jax.commands.export import Export
@@ -24,6 +25,7 @@ Command = (
     | Annotated[Report, _subcommand("report")]
     | Annotated[Export, _subcommand("export")]
     | Annotated[Serve, _subcommand("serve")]
+    | Annotated[Docs, _subcommand("docs")]
 )
 INTERRUPTED = 130
 

@@ -5,15 +5,18 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from wheels import build_wheel
 
 import camfuse_jax
 
 REPO = Path(__file__).resolve().parents[1]
 PACKAGE = REPO / "camfuse_jax"
 MAX_LINES = 450
+MAX_FILES, MAX_PACKAGE_LINES = 110, 14000
 
 # Data flows one way: each part may import those before it.
 FLOW = [
@@ -91,8 +94,8 @@ def test_files_are_short_and_few():
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {str(path.relative_to(REPO)): n for path, n in lines.items() if n > MAX_LINES} == {}
     package = [n for path, n in lines.items() if PACKAGE in path.parents]
-    assert len(package) <= 110
-    assert sum(package) <= 14000
+    assert len(package) <= MAX_FILES
+    assert sum(package) <= MAX_PACKAGE_LINES
 
 
 def _imports_of(path, modules):
@@ -171,8 +174,24 @@ def _contents(root):
 def test_what_is_tested_is_this_tree():
     """An installed package of another state, or one that lacks the weights, would test something else."""
     tree, tested = _contents(PACKAGE), _contents(Path(camfuse_jax.__file__).parent)
+    if any(name.startswith("docs/") for name in tested):  # an installed copy has the pages inside
+        tree |= {f"docs/{path.name}": path.read_bytes() for path in (REPO / "docs").glob("*.md")}
     assert sorted(tree) == sorted(tested)
     assert [name for name in tree if tree[name] != tested[name]] == []
+
+
+def test_the_wheel_holds_what_users_need_and_nothing_else(tmp_path):
+    wheel = build_wheel(tmp_path)
+    assert wheel.stat().st_size < 15e6
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        texts = [archive.read(name).decode("utf-8") for name in sizes if name.endswith(".py")]
+    assert {name.split("/")[0] for name in sizes if ".dist-info/" not in name} == {"camfuse_jax"}
+    assert len(texts) <= MAX_FILES
+    assert sum(len(text.splitlines()) for text in texts) <= MAX_PACKAGE_LINES
+    pages = {f"camfuse_jax/docs/{path.name}" for path in (REPO / "docs").glob("*.md")}
+    assert {name for name in sizes if name.startswith("camfuse_jax/docs/")} == pages
+    assert {name: size for name, size in sizes.items() if size > 1e6 and not name.endswith(".safetensors")} == {}
 
 
 MACHINE = re.compile(
