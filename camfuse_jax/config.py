@@ -1,4 +1,4 @@
-"""Every setting of a run as frozen dataclasses, with a JSON round trip. Presets are in `camfuse_jax.config`."""
+"""Every setting of a run as frozen dataclasses, with a JSON round trip, and the named presets."""
 
 import dataclasses
 import enum
@@ -12,7 +12,10 @@ from camfuse_jax.errors import UsageError
 
 _T = typing.TypeVar("_T")
 Backend = Literal["jax", "onnxruntime", "openvino"]
-Rule = Literal["place", "eq5", "adaptive", "unit_sum", "l1", "mean", "add", "max"]
+Rule = Literal["spatial", "eq5", "eq5-pooled", "eq5-contribution", "unit_sum", "l1", "mean", "add", "max"]
+NamedRule = Literal[Rule, "place", "adaptive"]
+"""A rule as a user may name it: two have older names."""
+RULE_NAMES: dict[str, Rule] = {"place": "spatial", "adaptive": "eq5-contribution"}
 
 
 class Modality(enum.IntEnum):
@@ -20,6 +23,10 @@ class Modality(enum.IntEnum):
 
     IR = 0
     VIS = 1
+
+
+_ADDED = {"added": True}
+"""Metadata of settings that came later: at their default they are no part of what older checkpoints were made with."""
 
 
 def _require(fits: bool, name: str, value: Any, wanted: str) -> None:
@@ -32,6 +39,8 @@ class NetConfig:
     """Shape of the three networks.
 
     Attributes:
+        kind: `deep`, the paper's five convolutions each way; `shallow`, one linear convolution each way, which takes a
+            fifteenth of the time (docs/bench.md) and reads only the last of `encoder_widths`.
         encoder_widths: Channels of the encoder's five layers; the last is k.
         decoder_widths: Channels of the decoder's four 3x3 layers.
         phase_bias: One bias per pixel parity after an upsampling; False is the paper's plain convolution.
@@ -42,6 +51,7 @@ class NetConfig:
         strides: Step of each of the classifier's layers.
     """
 
+    kind: Literal["deep", "shallow"] = "deep"
     encoder_widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     decoder_widths: tuple[int, ...] = (128, 64, 32, 16)
     phase_bias: bool = True
@@ -51,11 +61,7 @@ class NetConfig:
     strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2)
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            UsageError: If one cannot be.
-        """
+        """Checks the values; raises UsageError."""
         for name, count in (("encoder_widths", 5), ("decoder_widths", 4)):
             widths = getattr(self, name)
             _require(len(widths) == count and min(widths) > 0, f"net.{name}", widths, f"{count} positive numbers")
@@ -66,43 +72,82 @@ class NetConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class FusionConfig:
-    """How the features of two images become one (`fusion.rules`).
+class SpatialConfig:
+    """Settings of rule `spatial` (docs/method.md). A pair is (natural, contrast); `look` goes from one to the other.
 
     Attributes:
-        rule: `place`: class activity chooses detail place by place, brightness is added. `eq5`: the paper's sum of
-            features times channel weights. `adaptive`: the same with weights from each image's own class contributions.
-            `unit_sum`: both weights of a channel scaled to sum to `gain`. `l1`: DenseFuse's l1-norm strategy. `mean`,
-            `add`, `max`: of the features, without any weights.
-        gain: Rules eq5, adaptive and unit_sum: factor on the weights.
-        base_cells: Rule place: blur that parts base from detail, standard deviation in feature cells (4 pixels).
-        place_cells: Rule place: blur of the activity, in cells.
-        sharpness: Rule place: power of the activities; 0 averages, more chooses more sharply.
-        evidence: Rule place: weight of the class evidence at a place (log-odds) in the choice; 0 leaves it to activity.
-        base_gain: Rule place: contrast of the base; 1 averages the sources' bases, 2 adds them.
-        detail_gain: Rule place: factor on the detail.
-        level: Rule place: mean brightness; 0 is mid gray, 1 the mean of the sources.
+        look: 0 keeps the visible image's tone and shows infrared where it matters, 1 adds the contrasts of both.
+        base_sigma: Gaussian that parts base from detail, standard deviation in pixels.
+        activity_sigma: Blur of the activity level, in pixels.
+        sharpness: Power of the activity levels; 0 averages, more chooses more sharply.
+        class_score: Weight of the class-activation score in the log-odds of the detail; 0 leaves it out.
+        saliency: Log-odds that a warm target adds for the infrared image; 0 leaves it out.
+        warm_levels: Gray levels above the surroundings at which a target counts by half.
+        warm_base: Share of a warm target's base that is lifted to the infrared image's, 0 to 1.
+        base_gain: Contrast of the base; 1 averages both images' contrasts, 2 adds them.
+        visible_tone: Share of the base that is the visible image's own.
+        visible_mean: Share of the mean brightness that is the visible image's, 0 for the sources' mean.
+        base_bound: Share taken back of what leaves the span of both bases.
+        detail_gain: Factor on the detail.
+        bound: Share taken back of what leaves the span of both images around a pixel.
+        knee: Gray levels at either end in which what no image has is compressed softly.
+        denoise: Strength of the suppression of noise, 0 to 1.
     """
 
-    rule: Rule = "place"
-    gain: float = 1.0
-    base_cells: float = 4.0
-    place_cells: float = 2.0
-    sharpness: float = 5.0
-    evidence: float = 0.15
-    base_gain: float = 1.9
-    detail_gain: float = 1.3
-    level: float = 0.3
+    look: float = 1.0
+    base_sigma: float = 16.0
+    activity_sigma: float = 8.0
+    sharpness: float = 7.0
+    class_score: float = 0.15
+    saliency: float = 8.0
+    warm_levels: float = 30.0
+    warm_base: tuple[float, float] = (0.5, 0.3)
+    base_gain: tuple[float, float] = (1.0, 1.9)
+    visible_tone: tuple[float, float] = (0.5, 0.0)
+    visible_mean: tuple[float, float] = (0.5, 0.0)
+    base_bound: float = 0.5
+    detail_gain: tuple[float, float] = (1.0, 1.3)
+    bound: tuple[float, float] = (0.9, 0.3)
+    knee: float = 20.0
+    denoise: float = 1.0
 
     def __post_init__(self) -> None:
         """Checks the values; raises as `NetConfig` does."""
-        for name in ("gain", "base_gain", "detail_gain"):
-            _require(0 <= getattr(self, name) <= 8, f"fusion.{name}", getattr(self, name), "from 0 to 8")
-        for name in ("base_cells", "place_cells"):
-            _require(0 <= getattr(self, name) <= 64, f"fusion.{name}", getattr(self, name), "from 0 to 64")
-        _require(0 <= self.sharpness <= 16, "fusion.sharpness", self.sharpness, "from 0 to 16")
-        _require(0 <= self.evidence <= 16, "fusion.evidence", self.evidence, "from 0 to 16")
-        _require(0 <= self.level <= 1, "fusion.level", self.level, "from 0 to 1")
+        for field in dataclasses.fields(self):
+            value, top = getattr(self, field.name), 64.0 if field.name in _WIDE else 16.0
+            values = value if isinstance(value, tuple) else (value,)
+            fits = all(math.isfinite(x) and 0 <= x <= top for x in values)
+            _require(fits, f"fusion.spatial.{field.name}", value, f"from 0 to {top:g}")
+        _require(self.look <= 1, "fusion.spatial.look", self.look, "from 0 (natural) to 1 (contrast)")
+
+
+_WIDE = ("base_sigma", "warm_levels", "knee")
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionConfig:
+    """How two images become one (`fusion.rules`, `fusion.spatial`).
+
+    Attributes:
+        rule: `spatial`: features decide where each image shows, and pixels are blended. `eq5`: the paper's sum of
+            features times channel weights, from the rows of the classifier's head. `eq5-pooled`: the same with W_c the
+            pooled last maps of each image. `eq5-contribution`: with each channel's contribution to its image's logit.
+            `unit_sum`: both weights of a channel scaled to sum to `gain`. `l1`: DenseFuse's l1-norm strategy. `mean`,
+            `add`, `max`: of the features, without any weights.
+        gain: Rules eq5, its readings and unit_sum: factor on the weights.
+        brightness: Rules that are decoded: `sum` leaves brightness to the rule; `kept` applies the rule to what differs
+            from each image's mean and adds the sources' average mean.
+        spatial: Settings of rule spatial.
+    """
+
+    rule: Rule = "spatial"
+    gain: float = 1.0
+    brightness: Literal["sum", "kept"] = "sum"
+    spatial: SpatialConfig = SpatialConfig()
+
+    def __post_init__(self) -> None:
+        """Checks the values; raises as `NetConfig` does."""
+        _require(0 <= self.gain <= 8, "fusion.gain", self.gain, "from 0 to 8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,11 +181,7 @@ class TrainConfig:
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            UsageError: If one cannot be.
-        """
+        """Checks the values; raises UsageError."""
         for name in ("epochs", "batch_size", "crop", "log_every", "checkpoint_every"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "1 or more")
         _require(self.steps_per_epoch >= 0, "steps_per_epoch", self.steps_per_epoch, "0 or more")
@@ -158,17 +199,25 @@ class AutoencoderConfig(TrainConfig):
         ssim_weight: Lambda of Eq. 7.
         photos: Most photographs to use; 0 means all.
         pair_images: Also train on the pairs' own training images (both data sets, `train` lists only).
+        mixtures: Share of a batch whose features are mixed as well: a E(x) + (1 - a) E(y) is to decode to
+            a x + (1 - a) y, so that weighted sums of features mean sums of images.
+        channel_gains: Share of a batch whose features are also multiplied by random gains per channel: whatever image
+            comes out, that of a shifted input is to be the same image, shifted.
     """
 
     ssim_weight: float = 100.0
     photos: int = 0
     pair_images: bool = True
+    mixtures: float = dataclasses.field(default=0.0, metadata=_ADDED)
+    channel_gains: float = dataclasses.field(default=0.0, metadata=_ADDED)
 
     def __post_init__(self) -> None:
-        """Checks the values; raises as `TrainConfig` does."""
+        """Checks the values; raises UsageError."""
         super().__post_init__()
         _require(self.crop >= 11, "ae.crop", self.crop, "11 or more, the window of SSIM")
         _require(self.photos >= 0, "ae.photos", self.photos, "0 or more")
+        for name in ("mixtures", "channel_gains"):
+            _require(0 <= getattr(self, name) <= 0.5, f"ae.{name}", getattr(self, name), "from 0 to 0.5")
         _require(0 <= self.ssim_weight < math.inf, "ae.ssim_weight", self.ssim_weight, "0 or more")
 
 
@@ -181,6 +230,8 @@ class ClassifierConfig(TrainConfig):
         distance_weight: Alpha of Eq. 10 once it acts.
         distance_from_epoch: First epoch (counted from 0) in which alpha acts.
         augment: Vary brightness, contrast, gamma and noise of the patches as real sensors do.
+        strip: Take from each image what gives its sensor away: random gains of its frequency bands, blur, noise and
+            brightness, so that the class weights have to rest on something else.
         start: How the depthwise layers begin: `mean`, as local means (`nets.averaging_start`); `he`, at random.
         channel_size: Start with every channel's pooled value at this on average (`nets.equalize`); 0 leaves the
             random start as it is. The larger it is, the smaller are the class weights that decide alike.
@@ -192,31 +243,22 @@ class ClassifierConfig(TrainConfig):
     distance_weight: float = 3.0
     distance_from_epoch: int = 20
     augment: bool = True
+    strip: bool = dataclasses.field(default=False, metadata=_ADDED)
     start: Literal["mean", "he"] = "mean"
     channel_size: float = 8.0
     weight_rms: float = 0.5
 
     def __post_init__(self) -> None:
-        """Checks the values; raises as `TrainConfig` does."""
+        """Checks the values; raises UsageError."""
         super().__post_init__()
         _require(self.stride > 0, "cls.stride", self.stride, "1 or more")
-        _require(0 <= self.distance_weight < math.inf, "cls.distance_weight", self.distance_weight, "0 or more")
-        _require(0 <= self.channel_size < math.inf, "cls.channel_size", self.channel_size, "0 or more")
-        _require(0 <= self.weight_rms < math.inf, "cls.weight_rms", self.weight_rms, "0 or more")
-        _require(self.distance_from_epoch >= 0, "cls.distance_from_epoch", self.distance_from_epoch, "0 or more")
+        for name in ("distance_weight", "distance_from_epoch", "channel_size", "weight_rms"):
+            _require(0 <= getattr(self, name) < math.inf, f"cls.{name}", getattr(self, name), "0 or more")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole run.
-
-    Attributes:
-        net: Networks.
-        ae: Auto-encoder stage.
-        cls: Classifier stage.
-        fusion: Fusion rule.
-        seed: Seed of initial weights, order and augmentation.
-    """
+    """A whole run; `seed` is that of initial weights, order and augmentation."""
 
     net: NetConfig = NetConfig()
     ae: AutoencoderConfig = AutoencoderConfig()
@@ -225,13 +267,21 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the seed; raises as `TrainConfig` does."""
+        """Checks the seed; raises UsageError."""
         _require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
 
 
-def recipe(config: TrainConfig) -> dict[str, Any]:
-    """What the weights of a stage depend on: its settings without the intervals of reports and checkpoints."""
-    return {k: v for k, v in dataclasses.asdict(config).items() if k not in ("log_every", "checkpoint_every")}
+def recipe(config: Any) -> dict[str, Any]:
+    """What trained weights depend on: settings without the intervals of reports and checkpoints.
+
+    Settings that were added later and are at their default are left out, so that older checkpoints still agree.
+    """
+    values = dataclasses.asdict(config)
+    for field in dataclasses.fields(config):
+        later = field.metadata.get("added") and values[field.name] == field.default
+        if later or field.name in ("log_every", "checkpoint_every"):
+            del values[field.name]
+    return values
 
 
 def to_json(config: Any) -> str:
@@ -240,11 +290,7 @@ def to_json(config: Any) -> str:
 
 
 def from_json(cls: type[_T], text: str) -> _T:
-    """Reads what `to_json` wrote.
-
-    Raises:
-        UsageError: If a name or a choice is unknown, a value has another type, or the text is not a JSON object.
-    """
+    """Reads what `to_json` wrote; UsageError for unknown names and choices, wrong types and what is no JSON object."""
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -334,8 +380,34 @@ def paper() -> Config:
     )
 
 
+def learned() -> Config:
+    """The paper's network with features that are learned: random start, plain convolutions, no phase bias.
+
+    Source: the paper's section 3.1 but for the learning rate, at which nothing is learned, and the margin. A quarter of
+    each batch is also decoded from mixed features, because fusion decodes weighted sums of features.
+    Command: `python experiments/run.py --stage ae --preset learned --dataset tno --workdir runs/learned`.
+    Cost: 15,000 steps of sixteen 96-pixel crops: about two hours on two cores, minutes on a GPU; resumable.
+    """
+    printed = paper()
+    return dataclasses.replace(
+        printed,
+        net=dataclasses.replace(printed.net, margin=4),
+        ae=AutoencoderConfig(
+            epochs=1,
+            steps_per_epoch=15_000,
+            batch_size=16,
+            crop=96,
+            learning_rate=1e-3,
+            clip=1.0,
+            pair_images=False,
+            mixtures=0.25,
+        ),
+        cls=default().cls,
+    )
+
+
 def tiny() -> Config:
-    """A rehearsal of every stage on synthetic pairs, in under two minutes on two cores; no data needed.
+    """A smoke run of every stage on synthetic pairs, in under two minutes on two cores; no data needed.
 
     Command: `python experiments/run.py --stage all --preset tiny --workdir runs/tiny`.
     """
@@ -365,4 +437,10 @@ def ablation() -> Config:
     return dataclasses.replace(config, cls=dataclasses.replace(config.cls, steps_per_epoch=10, batch_size=8, crop=96))
 
 
-PRESETS: dict[str, Callable[[], Config]] = {"default": default, "paper": paper, "ablation": ablation, "tiny": tiny}
+PRESETS: dict[str, Callable[[], Config]] = {
+    "default": default,
+    "paper": paper,
+    "learned": learned,
+    "ablation": ablation,
+    "tiny": tiny,
+}

@@ -110,7 +110,7 @@ class Options:
     """
 
     stage: Stage
-    preset: Literal["default", "paper", "ablation", "tiny"] = "default"
+    preset: Literal["default", "paper", "learned", "ablation", "tiny"] = "default"
     dataset: str = "tno"
     workdir: pathlib.Path = pathlib.Path("runs/default")
     data: pathlib.Path | None = None

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, Modality, NetConfig, from_json, to_json
+from camfuse_jax.config import (
+    PRESETS,
+    AutoencoderConfig,
+    ClassifierConfig,
+    Config,
+    Modality,
+    NetConfig,
+    from_json,
+    recipe,
+    to_json,
+)
 from camfuse_jax.errors import UsageError
 
 
@@ -88,3 +98,27 @@ def test_what_is_not_an_object_is_refused(text, where):
 def test_damaged_text_is_refused(text):
     with pytest.raises(UsageError, match="Config"):
         from_json(Config, text)
+
+
+def test_settings_that_came_later_are_no_part_of_older_checkpoints_until_they_are_used():
+    assert not {"mixtures", "channel_gains"} & recipe(AutoencoderConfig()).keys()
+    assert recipe(AutoencoderConfig(mixtures=0.25))["mixtures"] == 0.25
+    assert "strip" not in recipe(ClassifierConfig())
+    assert recipe(ClassifierConfig(strip=True))["strip"] is True
+    assert "log_every" not in recipe(ClassifierConfig())
+
+
+def test_the_learned_preset_is_the_papers_network_with_a_learning_rate():
+    config, printed = PRESETS["learned"](), PRESETS["paper"]()
+    assert dataclasses.replace(config.net, margin=0) == printed.net
+    assert (config.net.margin, config.net.init, config.net.phase_bias) == (4, "he", False)
+    ae = config.ae
+    assert (ae.epochs * ae.steps_per_epoch, ae.batch_size, ae.crop, ae.mixtures) == (15_000, 16, 96, 0.25)
+    assert (ae.schedule, ae.learning_rate, ae.clip) == ("onecycle", 1e-3, 1.0)
+
+
+@pytest.mark.parametrize("name", ["mixtures", "channel_gains"])
+def test_shares_of_a_batch_are_at_most_half(name):
+    for share in (-0.1, 0.6):
+        with pytest.raises(UsageError, match=f"ae.{name}"):
+            AutoencoderConfig(**{name: share})
