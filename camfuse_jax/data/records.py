@@ -1,6 +1,7 @@
 """From a data set's name or folder to prepared records, and from those to sources.
 
-tensorflow-datasets is imported inside the functions, so that fusing needs neither it nor array_record.
+tensorflow-datasets and array_record come with the extra `train` and are imported inside the functions. Without them the
+image files are read as they are, anew in each run; the images are the same.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from camfuse_jax.data import upstream
 from camfuse_jax.data.pairs import SPLITS_FILE, data_root, find_pairs, load_splits, select_split
-from camfuse_jax.data.sources import GrayImage, PairSource
+from camfuse_jax.data.sources import FileSource, GrayImage, PairSource
 from camfuse_jax.data.upstream import photo_files
 from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.images.picture import decode_gray
@@ -21,6 +22,7 @@ from camfuse_jax.images.picture import decode_gray
 PHOTOS = "photos"
 PAIR_SETS = ("tno", "roadscene")
 DOWNLOADED = "upstream"
+TRAIN_EXTRA = "Run `pip install '.[train]'` in a clone, or `pip install 'camfuse-jax[train]'`."
 
 
 class Prepared(NamedTuple):
@@ -63,6 +65,8 @@ def prepare(dataset: str | Path, *, data: Path | None = None, tfds_dir: Path, do
     """
     name = str(dataset)
     folder = _local_folder(name, data, download=download)
+    if not has_records():
+        raise UsageError(f"Preparing {name} needs tensorflow-datasets and array-record.", TRAIN_EXTRA)
     files = _files_of(name, folder)
     with _quietly():
         builder = _builder(name, folder, fingerprint(folder, files) if folder else DOWNLOADED, Path(tfds_dir))
@@ -97,6 +101,10 @@ def pair_source(
     """
     if str(dataset) == PHOTOS:
         raise UsageError("The photographs are not pairs.", f"Name {', '.join(PAIR_SETS)} or a folder.")
+    if not has_records() and (folder := _local_folder(str(dataset), data, download=download)):
+        pairs = {pair.name: pair for pair in find_pairs(folder)}
+        names = select_split(load_splits(folder, list(pairs)), split, list(pairs), origin=str(dataset))
+        return PairSource.from_files([pairs[name] for name in names])
     prepared = prepare(dataset, data=data, tfds_dir=tfds_dir, download=download)
     if prepared.folder is None:
         splits = upstream.standard_splits(prepared.dataset, prepared.names)
@@ -109,7 +117,7 @@ def pair_source(
 
 def photo_source(
     *, data: Path | None = None, tfds_dir: Path, folders: Sequence[str] | None = None, download: bool = False
-) -> "RecordSource":
+) -> "RecordSource | FileSource":
     """The photographs, prepared first if need be.
 
     Args:
@@ -119,17 +127,32 @@ def photo_source(
         download: As for `prepare`.
 
     Returns:
-        The photographs, folder after folder by name, decoded at each access; `.names` has their paths.
+        The photographs, folder after folder by name, decoded at each access.
 
     Raises:
         InputError: As for `prepare`, or no photograph lies below `folders`.
         ResourceError: As for `prepare`.
     """
-    prepared = prepare(PHOTOS, data=data, tfds_dir=tfds_dir, download=download)
-    names = [name for name in prepared.names if folders is None or name.split("/")[0] in folders]
+    prepared, files = None, {}
+    if not has_records() and (folder := _local_folder(PHOTOS, data, download=download)):
+        files = dict(photo_files(folder))
+    else:
+        prepared = prepare(PHOTOS, data=data, tfds_dir=tfds_dir, download=download)
+    every = files if prepared is None else prepared.names
+    names = [name for name in every if folders is None or name.split("/")[0] in folders]
     if not names:
         raise InputError(f"No photographs below {', '.join(folders or ())}.", "Name other folders.")
-    return RecordSource(prepared, "image", names)
+    return FileSource([files[name] for name in names]) if prepared is None else RecordSource(prepared, "image", names)
+
+
+def has_records() -> bool:
+    """True where the extra `train` is installed."""
+    try:
+        import array_record.python.array_record_module  # noqa: F401
+        import tensorflow_datasets  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 class RecordSource:
