@@ -41,17 +41,17 @@ class Folder:
         from camfuse_jax.batch.plan import FuseJob
         from camfuse_jax.batch.run import fuse_pairs
         from camfuse_jax.data.pairs import find_pairing
-        from camfuse_jax.fusion.dispatch import plan
+        from camfuse_jax.fusion.dispatch import plan_programs
         from camfuse_jax.fusion.params import load_params as load_params_
         from camfuse_jax.images.picture import read_picture
         from camfuse_jax.pair.fuse import fuse_frame
         from camfuse_jax.pair.options import FrameSettings
-        from camfuse_jax.pair.prepare import prepare
+        from camfuse_jax.pair.prepare import prepare_pair
 
         pairs = find_pairing(self.ir, self.vis).pairs[: self.count or None]
         params = load_params_(self.weights)
-        ready = [prepare(read_picture(p.ir), read_picture(p.vis), FrameSettings()) for p in pairs]
-        buckets = plan(one.vis_unit.shape[:2] for one in ready)
+        ready = [prepare_pair(read_picture(p.ir), read_picture(p.vis), FrameSettings()) for p in pairs]
+        buckets = plan_programs(one.vis_unit.shape[:2] for one in ready)
 
         def pure() -> None:
             for one in ready:
@@ -90,7 +90,7 @@ class Sizes:
 
         sizes = [picture_size(path) for path in sorted(self.vis.iterdir()) if path.suffix.lower() in (".jpg", ".png")]
         print(f"{len(sizes)} images of {len(set(sizes))} sizes")
-        for name, buckets in (("planned", plan(sizes)), ("as they come", Buckets())):
+        for name, buckets in (("planned", plan_programs(sizes)), ("as they come", Buckets())):
             programs = [buckets.choose(*size) for size in sizes]
             ratio = sum(p.rows * p.cols for p in programs) / sum(rows * cols for rows, cols in sizes)
             print(f"{name}: {len(set(programs))} programs, {ratio:.3f} pixels per pixel")

@@ -30,7 +30,7 @@ from camfuse_jax.images.read import READABLE_SUFFIXES
 from camfuse_jax.images.write import picture_bytes, to_depth
 from camfuse_jax.pair.fuse import to_levels
 from camfuse_jax.pair.options import FrameSettings
-from camfuse_jax.pair.prepare import Prepared, prepare
+from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
 
 Row = dict[str, Any]
 
@@ -47,12 +47,12 @@ def fuse_rows(params: Any, rows: Iterable[Row], settings: FrameSettings) -> list
         In the same order, each with `name`, `png` (None where it failed) and `error` (empty where it did not).
     """
     rows = list(rows)
-    ready: dict[int, Prepared] = {}
+    ready: dict[int, PreparedPair] = {}
     done = [{"name": row["name"], "png": None, "error": ""} for row in rows]
     for place, row in enumerate(rows):
         try:
             pictures = (read_picture_file(io.BytesIO(row[kind]), f"{kind}/{row['name']}") for kind in ("ir", "vis"))
-            ready[place] = prepare(*pictures, settings)
+            ready[place] = prepare_pair(*pictures, settings)
         except CamfuseError as error:
             done[place]["error"] = str(error)
     sizes = collections.defaultdict(list)
@@ -67,11 +67,11 @@ def fuse_rows(params: Any, rows: Iterable[Row], settings: FrameSettings) -> list
     return done
 
 
-def _luma(pair: Prepared) -> np.ndarray:
+def _luma(pair: PreparedPair) -> np.ndarray:
     return luma_unit(pair.vis_unit).astype(np.float32) if pair.vis_unit.ndim == 3 else pair.vis_unit
 
 
-def _png(pair: Prepared, luma: np.ndarray, *, gray: bool) -> bytes:
+def _png(pair: PreparedPair, luma: np.ndarray, *, gray: bool) -> bytes:
     color = pair.vis_unit.ndim == 3 and not gray
     levels = to_levels(with_luma(pair.vis_unit, luma) if color else luma, pair.bits)
     alpha = None if pair.alpha is None else to_depth(pair.alpha, levels.dtype)

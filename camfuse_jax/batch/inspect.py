@@ -13,13 +13,13 @@ from tqdm import tqdm
 from camfuse_jax.config import Modality
 from camfuse_jax.data.pairs import Pair, Pairing
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.fusion.fuse import explain, fuse
+from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import SHIPPED, Params, load_params
 from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import Picture, picture_size, read_picture
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.prepare import prepare
+from camfuse_jax.pair.prepare import prepare_pair
 from camfuse_jax.system.runtime import package_version
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pillow", "tifffile")
@@ -117,7 +117,7 @@ def _headers_fit(pair: Pair, problems: list[str]) -> bool:
 
 def _look_at(pair: Pair, params: Params, notes: dict[str, list[str]], found: dict[str, list[str]]) -> None:
     ir, vis = read_picture(pair.ir), read_picture(pair.vis)
-    ready = prepare(ir, vis, FrameSettings(fit="vis"))
+    ready = prepare_pair(ir, vis, FrameSettings(fit="vis"))
     for note in ready.notes:
         wrong = "misregistered" in note or "may be out of order" in note
         (found if wrong else notes).setdefault(note, []).append(pair.name)
@@ -159,6 +159,6 @@ def _time_frame(weights: str) -> tuple[float, float]:
     times = []
     for _ in range(4):
         start = time.perf_counter()
-        jax.block_until_ready(fuse(params, ir, vis))
+        jax.block_until_ready(fuse_arrays(params, ir, vis))
         times.append(time.perf_counter() - start)
     return round(times[0], 2), round(1000 * min(times[1:]), 1)

@@ -1,6 +1,7 @@
 """Reading, computing and writing at the same time: threads read ahead and write behind, the caller computes."""
 
 import contextlib
+import dataclasses
 import functools
 import pathlib
 from collections import deque
@@ -16,16 +17,14 @@ from camfuse_jax.batch.plan import FuseJob, Result, plan
 from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.export.runtimes import network
-from camfuse_jax.fusion.dispatch import MOST, Buckets
-from camfuse_jax.fusion.dispatch import plan as plan_programs
+from camfuse_jax.fusion.dispatch import MOST, Buckets, plan_programs
 from camfuse_jax.fusion.fuse import explain
 from camfuse_jax.fusion.params import Params, balanced
 from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
-from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import picture_size, read_picture
 from camfuse_jax.images.write import file_format, replace_file, to_depth, write_picture
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
-from camfuse_jax.pair.prepare import Prepared, prepare
+from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
 from camfuse_jax.report.pictures import balance_grid, overlay
 
 _Item = TypeVar("_Item")
@@ -207,22 +206,22 @@ class _Computed(NamedTuple):
     """What is left to do for a pair once it is computed: pictures by kind, the fused one last."""
 
     fused: np.ndarray
-    ready: Prepared
+    ready: PreparedPair
     bits: int
     drawings: dict[str, Callable[[], np.ndarray]]
 
 
-def _load(job: FuseJob, result: Result) -> Prepared:
+def _load(job: FuseJob, result: Result) -> PreparedPair:
     pair = result.pair
-    ready = prepare(read_picture(pair.ir, job.limits), read_picture(pair.vis, job.limits), job.frame)
+    ready = prepare_pair(read_picture(pair.ir, job.limits), read_picture(pair.vis, job.limits), job.frame)
     result.notes, result.details = ready.notes, ready.details
     return ready
 
 
-def _compute(job: FuseJob, params: Params, result: Result, ready: Prepared, buckets: Buckets | None) -> _Computed:
+def _compute(job: FuseJob, params: Params, result: Result, ready: PreparedPair, buckets: Buckets | None) -> _Computed:
     settings = {
         "gray": job.frame.gray,
-        "valid": ready.valid,
+        **ready.masks,
         "buckets": buckets,
         "max_memory": job.max_memory,
         "backend": job.backend,
@@ -235,7 +234,7 @@ def _compute(job: FuseJob, params: Params, result: Result, ready: Prepared, buck
     bits = ready.bits
     if file_format(result.outputs["fused"]) == "JPEG" and (bits == 16 or ready.alpha is not None):
         result.notes += ("result: JPEG holds 8 bits and no alpha; the rest is left out",)
-        bits, ready = 8, ready._replace(alpha=None)
+        bits, ready = 8, dataclasses.replace(ready, alpha=None)
     drawings: dict[str, Callable[[], np.ndarray]] = {} if heat is None else heat.result()
     if "valid area" in result.outputs:
         valid = np.ones(fused.shape[:2], bool) if ready.valid is None else ready.valid
@@ -254,16 +253,11 @@ def _save(result: Result, computed: _Computed) -> None:
     write_picture(result.outputs["fused"], levels, alpha=alpha, icc=ready.icc, stamp=result.stamp)
 
 
-def _luma(ready: Prepared) -> np.ndarray:
-    return luma_unit(ready.vis_unit).astype(np.float32) if ready.vis_unit.ndim == 3 else ready.vis_unit
-
-
-def _heat_maps(params: Params, ready: Prepared, buckets: Buckets | None) -> dict[str, Callable[[], np.ndarray]]:
-    luma = _luma(ready)
-    seen = explain(params, ready.ir_unit, luma, buckets=buckets)
+def _heat_maps(params: Params, ready: PreparedPair, buckets: Buckets | None) -> dict[str, Callable[[], np.ndarray]]:
+    seen = explain(params, ready.ir_unit, ready.luma, buckets=buckets)
     return {
         f"{kind} heat map": functools.partial(_overlaid, image, np.asarray(maps)[0])
-        for kind, image, maps in (("ir", ready.ir_unit, seen.ir_cam), ("vis", luma, seen.vis_cam))
+        for kind, image, maps in (("ir", ready.ir_unit, seen.ir_cam), ("vis", ready.luma, seen.vis_cam))
     }
 
 
@@ -271,7 +265,7 @@ def _overlaid(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return overlay(to_levels(image, 8), heat)
 
 
-def _preview(params: Params, ready: Prepared, settings: dict[str, Any]) -> Callable[[], np.ndarray]:
+def _preview(params: Params, ready: PreparedPair, settings: dict[str, Any]) -> Callable[[], np.ndarray]:
     tiles = [("ir", ready.ir_unit), ("vis", ready.vis_unit)]
     for ir_gain, vis_gain in BALANCES:
         leaning = balanced(params, ir_gain=ir_gain, vis_gain=vis_gain)

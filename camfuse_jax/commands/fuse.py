@@ -266,7 +266,7 @@ class Fuse:
     def _frame(self) -> "FrameSettings":
         from camfuse_jax.images.ranges import parse_policy
         from camfuse_jax.pair.options import FrameSettings
-        from camfuse_jax.pair.register import read_homography
+        from camfuse_jax.pair.calibrate import read_homography
 
         homography = None if self.calibration is None else read_homography(self.calibration)
         return FrameSettings(

@@ -1,9 +1,7 @@
 """One pair of frames as arrays in, one fused frame out: the step that files, videos and live loops share."""
 
-from typing import Any
-
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt
 
 from camfuse_jax.config import Backend
 from camfuse_jax.export.runtimes import fuse
@@ -19,7 +17,8 @@ def fuse_frame(
     vis_unit: Float[np.ndarray, "h w *c"],
     *,
     gray: bool = False,
-    valid: Bool[np.ndarray, "h w"] | None = None,
+    ir_valid: Bool[np.ndarray, "h w"] | None = None,
+    vis_valid: Bool[np.ndarray, "h w"] | None = None,
     buckets: Buckets | None = None,
     backend: Backend = "jax",
     max_memory: int | None = None,
@@ -31,9 +30,10 @@ def fuse_frame(
     Args:
         params: Weights from `load_params`, with gains if `balanced`.
         ir_unit: Infrared in [0, 1].
-        vis_unit: Visible in [0, 1], gray (h, w) or RGB (h, w, 3).
+        vis_unit: Visible in [0, 1], grayscale (h, w) or RGB (h, w, 3).
         gray: Give the fused luma alone.
-        valid: Where the infrared image shows something; elsewhere the result is the visible image.
+        ir_valid: Where the infrared image shows the scene; elsewhere the result is the visible image.
+        vis_valid: Where the visible image shows the scene; elsewhere the result is the infrared image, in gray.
         buckets: As for `fuse`.
         backend: What computes, as for `export.fuse`.
         max_memory: As for `fuse`.
@@ -47,18 +47,24 @@ def fuse_frame(
     """
     color = np.ndim(vis_unit) == 3
     luma = by_rows(_luma, vis_unit) if color else np.asarray(vis_unit, np.float32)
-    if valid is not None:
-        ir_unit = np.where(valid, ir_unit, luma)  # no edge of our making at the border of what is known
+    ir = np.asarray(ir_unit, np.float32)
+    only_ir = None if vis_valid is None else ~vis_valid if ir_valid is None else ir_valid & ~vis_valid
+    if only_ir is not None:
+        luma = np.where(only_ir, ir, luma)
+    if ir_valid is not None:
+        ir = np.where(ir_valid, ir, luma)  # no edge of our making where an image ends
     options = {"backend": backend, "buckets": buckets, "max_memory": max_memory}
-    fused = np.clip(np.asarray(fuse(params, np.asarray(ir_unit, np.float32), luma, **options)), 0, 1)
-    if valid is not None:
-        fused = np.where(valid, fused, luma)
+    fused = np.clip(np.asarray(fuse(params, ir, luma, **options)), 0, 1)
+    for outside in (only_ir, None if ir_valid is None else ~ir_valid):
+        fused = fused if outside is None else np.where(outside, luma, fused)
     if gray or not color:
         return fused
+    if only_ir is not None:
+        vis_unit = np.where(only_ir[..., None], luma[..., None], vis_unit)
     return by_rows(lambda rgb, new: with_luma(rgb, new).astype(np.float32), vis_unit, fused)
 
 
-def to_levels(unit: Float[np.ndarray, "*shape"], bits: int) -> Any:
+def to_levels(unit: Float[np.ndarray, "*shape"], bits: int) -> UInt[np.ndarray, "*shape"]:
     """Rounds [0, 1] to 8-bit or 16-bit levels."""
     top, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
     return by_rows(lambda band: np.rint(np.clip(band.astype(np.float64), 0, 1) * top).astype(dtype), unit)

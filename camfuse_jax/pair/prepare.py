@@ -1,6 +1,7 @@
-"""From two pictures as files hold them to two frames that can be fused: range, polarity, size and place."""
+"""From two pictures as files hold them to two images that can be fused: range, polarity, size, registration."""
 
-from typing import NamedTuple
+import dataclasses
+import functools
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt
@@ -11,19 +12,21 @@ from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.ranges import unit_samples
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.register import align, find_shift, resize, warp
+from camfuse_jax.pair.register import align, both, fill_invalid, find_shift, resize, resize_mask, warp, warp_mask
 
 _SHIFT_SCORE, _SHIFT_GAIN, _SHIFT_SHARE, _SHIFT_PIXELS = 6.0, 0.03, 0.01, 4.0
 _ASPECT = 1.02
 
 
-class Prepared(NamedTuple):
+@dataclasses.dataclass
+class PreparedPair:
     """A pair that can be fused.
 
     Attributes:
         ir_unit: Infrared in [0, 1], (h, w).
         vis_unit: Visible in [0, 1], (h, w) or (h, w, 3).
-        valid: Where the moved infrared image shows something; None if it was not moved.
+        ir_valid: Where the infrared image shows the scene; None for everywhere.
+        vis_valid: Where the visible one does.
         alpha: Opacity of the visible image, or None.
         icc: Its color profile, or None.
         bits: Depth of the result, 8 or 16.
@@ -33,15 +36,31 @@ class Prepared(NamedTuple):
 
     ir_unit: Float[np.ndarray, "h w"]
     vis_unit: Float[np.ndarray, "h w *c"]
-    valid: Bool[np.ndarray, "h w"] | None
-    alpha: UInt[np.ndarray, "h w"] | None
-    icc: bytes | None
-    bits: int
-    notes: tuple[str, ...]
-    details: dict[str, str]
+    ir_valid: Bool[np.ndarray, "h w"] | None = None
+    vis_valid: Bool[np.ndarray, "h w"] | None = None
+    alpha: UInt[np.ndarray, "h w"] | None = None
+    icc: bytes | None = None
+    bits: int = 8
+    notes: tuple[str, ...] = ()
+    details: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def valid(self) -> Bool[np.ndarray, "h w"] | None:
+        """Where both images show the scene, so that the result is fused; None for everywhere."""
+        return both(self.ir_valid, self.vis_valid)
+
+    @property
+    def masks(self) -> dict[str, Bool[np.ndarray, "h w"] | None]:
+        """Both masks, as `fuse_frame` and the registration take them."""
+        return {"ir_valid": self.ir_valid, "vis_valid": self.vis_valid}
+
+    @functools.cached_property
+    def luma(self) -> Float[np.ndarray, "h w"]:
+        """Luma of the visible image."""
+        return luma_unit(self.vis_unit).astype(np.float32) if self.vis_unit.ndim == 3 else self.vis_unit
 
 
-def prepare(ir: Picture, vis: Picture, settings: FrameSettings) -> Prepared:
+def prepare_pair(ir: Picture, vis: Picture, settings: FrameSettings) -> PreparedPair:
     """Makes a pair ready for `fuse_frame`.
 
     Raises:
@@ -49,87 +68,104 @@ def prepare(ir: Picture, vis: Picture, settings: FrameSettings) -> Prepared:
         UsageError: Alignment without OpenCV.
     """
     notes = [f"ir: {note}" for note in ir.notes] + [f"vis: {note}" for note in vis.notes]
-    details = {}
-    ir_unit, how = unit_samples(ir, settings.ir_range)
-    details["ir range"] = how
-    ir_unit, told = scalar_ir(ir_unit)
-    notes += told
-    if ir.alpha is not None:
-        notes.append("ir: its alpha is left out")
-    vis_unit, details["vis range"] = unit_samples(vis, settings.vis_range)
-    ir_unit, vis_unit, alpha, valid = _same_frame(ir_unit, vis_unit, vis.alpha, settings, notes)
-    luma = luma_unit(vis_unit).astype(np.float32) if vis_unit.ndim == 3 else vis_unit
-    ir_unit = _polarised(ir_unit, luma, settings, notes, details)
+    ir_unit, ir_how = unit_samples(ir, settings.ir_range)
+    vis_unit, vis_how = unit_samples(vis, settings.vis_range)
+    ir_unit, note = scalar_ir(ir_unit)
+    notes += [note] if note else []
+    notes += ["ir: its alpha is left out"] if ir.alpha is not None else []
+    # Nothing that is no scene may smear into the scene when the images are resampled.
+    ir_valid, vis_valid = getattr(ir, "valid", None), getattr(vis, "valid", None)
+    ir_unit, vis_unit = fill_invalid(ir_unit, ir_valid), fill_invalid(vis_unit, vis_valid)
+    pair = PreparedPair(ir_unit, vis_unit, ir_valid, vis_valid, vis.alpha, vis.icc)
+    pair.details = {"ir range": ir_how, "vis range": vis_how}
+    _fit_sizes(pair, settings, notes)
+    _set_polarity(pair, settings, notes)
     if settings.align != "none":
-        found = align(ir_unit, luma, settings.align)
-        ir_unit, covered = warp(ir_unit, found.homography, *luma.shape)
-        valid = covered if valid is None else _carried(valid, found.homography) & covered
-        details["alignment"] = f"confidence {found.confidence:.1f}, moved by up to {found.moved:.1f} px"
+        found = align(pair.ir_unit, pair.luma, settings.align, **pair.masks)
+        _move_ir(pair, found.homography)
+        pair.details["alignment"] = f"confidence {found.confidence:.1f}, moved by up to {found.moved:.1f} px"
     elif settings.check:
-        _look_for_shift(ir_unit, luma, notes, details)
-    icc = vis.icc
-    if settings.gray and vis.is_color and icc is not None:
-        icc, _ = None, notes.append("vis: its color profile is for RGB and is left out of the gray result")
-    bits = int(settings.bits) if settings.bits != "auto" else (16 if max(ir.bits, vis.bits) > 8 else 8)
-    return Prepared(ir_unit, vis_unit, valid, alpha, icc, bits, tuple(notes), details)
+        _look_for_shift(pair, notes)
+    if settings.gray and vis.is_color and vis.icc is not None:
+        pair.icc = None
+        notes.append("vis: its color profile is for RGB and is left out of the gray result")
+    pair.bits = int(settings.bits) if settings.bits != "auto" else (16 if max(ir.bits, vis.bits) > 8 else 8)
+    pair.notes = tuple(notes)
+    return pair
 
 
-def scalar_ir(ir_unit: Float[np.ndarray, "h w *c"]) -> tuple[Float[np.ndarray, "h w"], list[str]]:
-    """One value per pixel of an infrared image, and what to tell about how it was found."""
+def scalar_ir(ir_unit: Float[np.ndarray, "h w *c"]) -> tuple[Float[np.ndarray, "h w"], str]:
+    """One value per pixel of an infrared image, and a note on how it was found; empty for grayscale images."""
     if ir_unit.ndim == 2:
-        return ir_unit, []
+        return ir_unit, ""
     scalar = scalar_from_rgb(ir_unit)
-    return scalar.values, [f"ir: {scalar.note}"]
+    return scalar.values, f"ir: {scalar.note}"
 
 
-def _same_frame(ir_unit, vis_unit, alpha, settings: FrameSettings, notes: list[str]):
-    size = vis_unit.shape[:2]
-    if settings.calibration is not None:
-        moved, valid = warp(ir_unit, np.array(settings.calibration), *size)
-        return moved, vis_unit, alpha, valid
-    if ir_unit.shape == size:
-        return ir_unit, vis_unit, alpha, None
-    if settings.fit == "error":
+def check_sizes(ir: tuple[int, int], vis: tuple[int, int], settings: FrameSettings, names=("ir", "vis")) -> None:
+    """Refuses images of two sizes unless the settings say which to take.
+
+    Args:
+        ir: Height and width of the infrared image.
+        vis: The same of the visible one.
+        settings: As for `prepare_pair`.
+        names: What to call the two in the error.
+
+    Raises:
+        InputError: The sizes differ and nothing says which to take.
+    """
+    if ir != vis and settings.fit == "error" and settings.calibration is None:
         raise InputError(
-            f"ir has {ir_unit.shape[1]} x {ir_unit.shape[0]} pixels but vis has {size[1]} x {size[0]}.",
+            f"{names[0]} has {ir[1]} x {ir[0]} pixels but {names[1]} has {vis[1]} x {vis[0]}.",
             "Say which size to take with --fit ir or --fit vis, or give a --calibration.",
         )
-    aspect = (ir_unit.shape[1] / ir_unit.shape[0]) / (size[1] / size[0])
-    if max(aspect, 1 / aspect) > _ASPECT:
-        notes.append("the two sizes differ in shape: one is stretched, and the views probably differ")
-    notes.append(f"sizes differ: resampled to that of {settings.fit}")
-    if settings.fit == "vis":
-        return resize(ir_unit, *size), vis_unit, alpha, None
-    height, width = ir_unit.shape
-    if alpha is not None:
-        top = np.iinfo(alpha.dtype).max
-        alpha = np.rint(resize((alpha / top).astype(np.float32), height, width) * top).astype(alpha.dtype)
-    return ir_unit, resize(vis_unit, height, width), alpha, None
 
 
-def _polarised(ir_unit, luma, settings: FrameSettings, notes: list[str], details: dict[str, str]):
-    if settings.ir_polarity == "black":
-        return 1 - ir_unit
+def _fit_sizes(pair: PreparedPair, settings: FrameSettings, notes: list[str]) -> None:
+    ir_size, size = pair.ir_unit.shape, pair.vis_unit.shape[:2]
+    check_sizes(ir_size, size, settings)
+    if settings.calibration is not None:
+        _move_ir(pair, np.array(settings.calibration))
+    elif ir_size != size:
+        aspect = (ir_size[1] / ir_size[0]) / (size[1] / size[0])
+        if max(aspect, 1 / aspect) > _ASPECT:
+            notes.append("the two sizes differ in shape: one is stretched, and the views probably differ")
+        notes.append(f"sizes differ: resampled to that of {settings.fit}")
+        if settings.fit == "vis":
+            pair.ir_unit, pair.ir_valid = resize(pair.ir_unit, *size), resize_mask(pair.ir_valid, *size)
+            return
+        pair.vis_unit, pair.vis_valid = resize(pair.vis_unit, *ir_size), resize_mask(pair.vis_valid, *ir_size)
+        if pair.alpha is not None:
+            top = np.iinfo(pair.alpha.dtype).max
+            alpha = resize((pair.alpha / top).astype(np.float32), *ir_size)
+            pair.alpha = np.rint(alpha * top).astype(pair.alpha.dtype)
+
+
+def _move_ir(pair: PreparedPair, homography: np.ndarray) -> None:
+    """Onto the visible image; its new border shows nothing."""
+    size = pair.vis_unit.shape[:2]
+    mask = warp_mask(pair.ir_valid, homography, *size)
+    pair.ir_unit, inside = warp(pair.ir_unit, homography, *size)
+    pair.ir_valid = both(inside, mask)
+
+
+def _set_polarity(pair: PreparedPair, settings: FrameSettings, notes: list[str]) -> None:
+    invert = settings.ir_polarity == "black"
     if settings.ir_polarity == "auto":
-        found = guess_polarity(ir_unit, luma)
-        details["ir polarity"] = f"{found.kind}-hot (skew {found.skew:.2f})"
-        if found.strong:
+        guess = guess_polarity(pair.ir_unit, pair.luma, pair.valid)
+        pair.details["ir polarity"] = f"{guess.kind}-hot (skew {guess.skew:.2f})"
+        invert = guess.strong
+        if invert:
             notes.append("ir: looks black-hot and was inverted")
-            return 1 - ir_unit
-        if found.kind == "black":
+        elif guess.kind == "black":
             notes.append("ir: may be black-hot; not inverted (--ir-polarity black does)")
-    return ir_unit
+    if invert:
+        pair.ir_unit = 1 - pair.ir_unit
 
 
-def _look_for_shift(ir_unit, luma, notes: list[str], details: dict[str, str]) -> None:
-    shift = find_shift(ir_unit, luma)
-    limit = max(_SHIFT_PIXELS, _SHIFT_SHARE * float(np.hypot(*luma.shape)))
+def _look_for_shift(pair: PreparedPair, notes: list[str]) -> None:
+    shift = find_shift(pair.ir_unit, pair.luma, **pair.masks)
+    limit = max(_SHIFT_PIXELS, _SHIFT_SHARE * float(np.hypot(*pair.luma.shape)))
     if shift.length > limit and shift.score >= _SHIFT_SCORE and shift.gain >= _SHIFT_GAIN:
         notes.append("looks misregistered: edges agree better with the infrared image moved (see --align)")
-        details["misregistration"] = f"infrared edges lie {shift.cols:+.0f} px right, {shift.rows:+.0f} px down"
-
-
-def _carried(valid: np.ndarray, homography: np.ndarray) -> np.ndarray:
-    """A mask moved along with its image; a pixel counts only where it was wholly known."""
-    moved, _ = warp(valid.astype(np.float32), homography, *valid.shape)
-    return moved > 0.999
+        pair.details["misregistration"] = f"infrared edges lie {shift.cols:+.0f} px right, {shift.rows:+.0f} px down"

@@ -1,7 +1,8 @@
-"""Bringing one image into another's frame: resizing, and homographies with a mask of what is known."""
+"""Bringing the infrared image onto the visible one: resizing, warping, looking for a shift, alignment by edges.
 
-import json
-from pathlib import Path
+Masks say which pixels show the scene; None means all. What a mask leaves out has no say in what is found.
+"""
+
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,15 @@ from scipy import fft, ndimage
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.pair.options import AlignMethod
 
-_LARGEST = 1 << 16  # bytes of a calibration file
+MIN_CONFIDENCE = 5.0
+_LONG_SIDE, _ALIGN_SIDE = 512, 640  # pixels at which shifts and movements are looked for
+_STEPS, _EPSILON = 60, 1e-5
+_FARTHEST = 0.25  # of the diagonal, by which a corner may move
+_LEFT_OVER = 0.01  # of the diagonal, shift that may remain
+_BORDER = 4  # pixels beside what a mask leaves out whose edge strength is not trusted
 
+Image2d = Float[np.ndarray, "h w"]
+Mask = Bool[np.ndarray, "h w"] | None
 Homography = Float[np.ndarray, "3 3"]
 
 
@@ -21,14 +29,14 @@ def resize(image: Float[np.ndarray, "h w *c"], height: int, width: int) -> Float
     """Bicubic resampling, averaging where it shrinks, cut off to [0, 1]."""
     if image.shape[:2] == (height, width):
         return image
-    planes = [_plane(p).resize((width, height), Image.Resampling.BICUBIC) for p in _planes(image)]
-    return np.clip(_joined(planes, image.ndim), 0, 1)
+    size = (width, height)
+    return np.clip(_by_plane(image, lambda p: Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)), 0, 1)
 
 
 def warp(
-    image: Float[np.ndarray, "h w *c"], homography: Homography, height: int, width: int
+    image: Float[np.ndarray, "h w *c"], homography: Homography, height: int, width: int, *, order: int = 3
 ) -> tuple[Float[np.ndarray, "a b *c"], Bool[np.ndarray, "a b"]]:
-    """Moves an image by a homography, with cubic splines.
+    """Moves an image by a homography, with splines.
 
     Args:
         image: Values in [0, 1].
@@ -36,6 +44,7 @@ def warp(
             in OpenCV.
         height: Of the result.
         width: Of the result.
+        order: Of the splines.
 
     Returns:
         The moved image, 0 where it shows nothing, and where it shows something.
@@ -49,64 +58,39 @@ def warp(
     inside = (z > 0) & (x >= -slack) & (y >= -slack)
     inside &= (x <= image.shape[1] - 1 + slack) & (y <= image.shape[0] - 1 + slack)
     # Outside, and at infinity, the nearest pixel is read; the mask takes it away.
-    places = np.stack([np.where(inside, y, 0), np.where(inside, x, 0)])
+    at = np.stack([np.where(inside, y, 0), np.where(inside, x, 0)])
     # Splines, not Pillow's bicubic transform: that one bends straight ramps by a tenth of a pixel.
-    planes = [
-        ndimage.map_coordinates(p, places, order=3, mode="nearest") for p in _planes(np.asarray(image, np.float32))
-    ]
-    moved = np.clip(_joined(planes, image.ndim), 0, 1)
-    return np.where(inside.reshape(inside.shape + (1,) * (image.ndim - 2)), moved, 0), inside
+    moved = _by_plane(image, lambda p: ndimage.map_coordinates(p, at, order=order, mode="nearest"))
+    return np.where(inside.reshape(inside.shape + (1,) * (image.ndim - 2)), np.clip(moved, 0, 1), 0), inside
 
 
-def read_homography(path: Path) -> Homography:
-    """Reads a 3 x 3 matrix that maps infrared pixels to visible ones.
-
-    Args:
-        path: `.json` (three rows of three numbers, or an object that holds them as `homography`) or text of nine
-            numbers apart by blanks, commas or line ends.
-
-    Raises:
-        InputError: The file is absent or holds no invertible 3 x 3 matrix.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise ValueError("it is too large")
-        text = content.decode()
-        if path.suffix.lower() == ".json":
-            value = json.loads(text)
-            value = value.get("homography") if isinstance(value, dict) else value
-            matrix = np.array(value, np.float64)
-        else:
-            matrix = np.array([float(word) for word in text.replace(",", " ").split()]).reshape(3, 3)
-    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(f"{path} holds no 3 x 3 homography: {why}.", "Write nine numbers, row by row.") from error
-    # Pixels are some thousands; beyond this range products of such numbers are no numbers any more.
-    usual = np.isfinite(matrix).all() and np.abs(matrix).max(initial=0) < 1e12
-    if matrix.shape != (3, 3) or not usual or abs(np.linalg.det(matrix)) < 1e-12:
-        raise InputError(f"{path} holds no invertible 3 x 3 homography.", "Write nine numbers, row by row.")
-    return matrix / matrix[2, 2] if matrix[2, 2] else matrix
+def resize_mask(mask: Mask, height: int, width: int) -> Mask:
+    """A mask resized like its image; a pixel counts only where all that it is made of does."""
+    return None if mask is None else resize(mask.astype(np.float32), height, width) > 0.999
 
 
-def _planes(image: np.ndarray) -> list[np.ndarray]:
-    return [image] if image.ndim == 2 else list(np.moveaxis(image, -1, 0))
+def warp_mask(mask: Mask, homography: Homography, height: int, width: int) -> Mask:
+    """A mask moved like its image; a pixel counts only where all that it is made of does."""
+    return None if mask is None else warp(mask.astype(np.float32), homography, height, width, order=1)[0] > 0.999
 
 
-def _plane(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(values, np.float32))
+def both(one: Mask, other: Mask) -> Mask:
+    """Where both masks hold."""
+    return other if one is None else one if other is None else one & other
 
 
-def _joined(planes: list, ndim: int) -> np.ndarray:
-    arrays = [np.asarray(plane) for plane in planes]
-    return arrays[0] if ndim == 2 else np.stack(arrays, axis=-1)
+def fill_invalid(image: Float[np.ndarray, "h w *c"], mask: Mask) -> Float[np.ndarray, "h w *c"]:
+    """The image with the nearest pixel that counts in place of each that does not: no edge, and nothing to smear."""
+    if mask is None or mask.all() or not mask.any():
+        return image
+    rows, cols = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return image[rows, cols]
 
 
-# Do the two images show the same pixels? Cross-correlation of edge strength, and the shift at its peak.
-
-
-_LONG_SIDE = 512
+def _by_plane(image: np.ndarray, function: Any) -> np.ndarray:
+    planes = [image] if image.ndim == 2 else np.moveaxis(image, -1, 0)
+    arrays = [np.asarray(function(np.ascontiguousarray(plane, np.float32))) for plane in planes]
+    return arrays[0] if image.ndim == 2 else np.stack(arrays, axis=-1)
 
 
 class Shift(NamedTuple):
@@ -130,7 +114,7 @@ class Shift(NamedTuple):
         return float(np.hypot(self.rows, self.cols))
 
 
-def shrink(image: Float[np.ndarray, "h w"], long_side: int) -> Float[np.ndarray, "a b"]:
+def shrink(image: Image2d, long_side: int) -> Float[np.ndarray, "a b"]:
     """The image at no more than `long_side` pixels, averaged, not sampled."""
     longest = max(image.shape)
     if longest <= long_side:
@@ -139,26 +123,42 @@ def shrink(image: Float[np.ndarray, "h w"], long_side: int) -> Float[np.ndarray,
     return np.asarray(Image.fromarray(np.asarray(image, np.float32)).resize(size, Image.Resampling.BOX))
 
 
-def edge_strength(image: Float[np.ndarray, "h w"], *, sigma: float = 1.5) -> Float[np.ndarray, "h w"]:
+def shrink_mask(mask: Mask, long_side: int) -> Mask:
+    """A mask at the size of `shrink`; a pixel counts only where all that it is made of does."""
+    return None if mask is None else shrink(mask, long_side) > 0.999
+
+
+def edge_strength(image: Image2d, mask: Mask = None, *, sigma: float = 1.5) -> Image2d:
     """Gradient magnitude, which both cameras share even where one is bright and the other dark.
 
-    Compressed by a square root so that a few strong edges do not decide alone, and free of its local mean.
+    Compressed by a square root so that a few strong edges do not decide alone, and free of its local mean. 0 beside
+    and outside what the mask holds.
     """
-    strength = np.sqrt(ndimage.gaussian_gradient_magnitude(np.asarray(image, np.float64), sigma))
-    return strength - ndimage.gaussian_filter(strength, 8 * sigma)
+    strength = np.sqrt(ndimage.gaussian_gradient_magnitude(fill_invalid(np.asarray(image, np.float64), mask), sigma))
+    strength -= ndimage.gaussian_filter(strength, 8 * sigma)
+    if mask is not None:
+        strength[~ndimage.binary_erosion(mask, iterations=_BORDER, border_value=1)] = 0
+    return strength
 
 
-def find_shift(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h w"], *, reach: float = 0.15) -> Shift:
+def _edges(image: Image2d, mask: Mask, long_side: int) -> Float[np.ndarray, "a b"]:
+    return edge_strength(shrink(image, long_side), shrink_mask(mask, long_side))
+
+
+def find_shift(
+    ir_unit: Image2d, vis_luma: Image2d, *, ir_valid: Mask = None, vis_valid: Mask = None, reach: float = 0.15
+) -> Shift:
     """The shift at which the edges of both images agree best.
 
     Args:
         ir_unit: Infrared.
         vis_luma: Visible luma of the same size.
+        ir_valid: Where the infrared image shows the scene.
+        vis_valid: Where the visible one does.
         reach: Largest shift, as a share of each side.
     """
-    height = ir_unit.shape[0]
-    ir, vis = (edge_strength(shrink(image, _LONG_SIDE)) for image in (ir_unit, vis_luma))
-    scale = height / ir.shape[0]
+    ir, vis = _edges(ir_unit, ir_valid, _LONG_SIDE), _edges(vis_luma, vis_valid, _LONG_SIDE)
+    scale = ir_unit.shape[0] / ir.shape[0]
     norm = np.sqrt(np.sum(ir**2) * np.sum(vis**2))
     if norm < 1e-9 or min(ir.shape) < 16:
         return Shift(0.0, 0.0, 0.0, 0.0)
@@ -174,22 +174,12 @@ def find_shift(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h
     return Shift((row - half[0]) * scale, (col - half[1]) * scale, float(score), float(gain))
 
 
-# Alignment of an infrared image to a visible one, refused where it cannot be trusted.
-
-
-MIN_CONFIDENCE = 5.0
-_LONG_SIDE_align = 640
-_STEPS, _EPSILON = 60, 1e-5
-_FARTHEST = 0.25  # of the diagonal, by which a corner may move
-_LEFT_OVER = 0.01  # of the diagonal, shift that may remain
-
-
 class Alignment(NamedTuple):
     """How to move the infrared image.
 
     Attributes:
         homography: Maps infrared pixels to visible ones.
-        confidence: Peak of the edge correlation after moving, in standard deviations (`registration.Shift.score`).
+        confidence: Peak of the edge correlation after moving, in standard deviations (`Shift.score`).
         moved: Largest movement of a corner in pixels.
     """
 
@@ -198,34 +188,37 @@ class Alignment(NamedTuple):
     moved: float
 
 
-def align(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h w"], method: AlignMethod) -> Alignment:
+def align(
+    ir_unit: Image2d, vis_luma: Image2d, method: AlignMethod, *, ir_valid: Mask = None, vis_valid: Mask = None
+) -> Alignment:
     """Finds the movement that brings infrared edges onto visible ones.
 
     A shift found by correlation, refined by OpenCV's ECC (Evangelidis and Psarakis, 2008) on edge strength:
     `translation` has 2 freedoms, `ecc` is affine with 6, `homography` has 8. One plane is aligned; what lies at
     another distance keeps its parallax.
 
-    Args:
-        ir_unit: Infrared.
-        vis_luma: Visible luma of the same size.
-        method: Kind of movement.
-
     Raises:
         UsageError: OpenCV is not installed.
         InputError: The result cannot be trusted: the edges do not agree afterwards, or the movement is implausible.
     """
-    cv2 = _opencv()
-    start = np.eye(3)
-    shift = find_shift(ir_unit, vis_luma)
-    start[:2, 2] = -shift.cols, -shift.rows
-    scale = min(1.0, _LONG_SIDE_align / max(ir_unit.shape))
-    edges = [edge_strength(shrink(image, _LONG_SIDE_align)).astype(np.float32) for image in (ir_unit, vis_luma)]
-    candidates = [np.eye(3), start]
-    candidates += [found for first in (start, np.eye(3)) for found in _refined(cv2, *edges, first, scale, method)]
-    best = max(candidates, key=lambda h: _agreement(ir_unit, vis_luma, h))
-    moved, _ = warp(ir_unit, best, *vis_luma.shape)
-    left, farthest = find_shift(moved, vis_luma), _corner_movement(best, *vis_luma.shape)
-    diagonal = float(np.hypot(*vis_luma.shape))
+    cv2 = load_opencv("--align")
+    begin = np.eye(3)
+    shift = find_shift(ir_unit, vis_luma, ir_valid=ir_valid, vis_valid=vis_valid)
+    begin[:2, 2] = -shift.cols, -shift.rows
+    scale = min(1.0, _ALIGN_SIDE / max(ir_unit.shape))
+    edges = [_edges(ir_unit, ir_valid, _ALIGN_SIDE), _edges(vis_luma, vis_valid, _ALIGN_SIDE)]
+    edges = [image.astype(np.float32) for image in edges]
+    candidates = [np.eye(3), begin]
+    candidates += [refined for first in (begin, np.eye(3)) for refined in _refined(cv2, *edges, first, scale, method)]
+
+    def moved_by(homography: Homography) -> tuple[Image2d, Bool[np.ndarray, "h w"]]:
+        image, inside = warp(ir_unit, homography, *vis_luma.shape)
+        return image, both(inside, warp_mask(ir_valid, homography, *vis_luma.shape))
+
+    best = max(candidates, key=lambda homography: _agreement(*moved_by(homography), vis_luma, vis_valid))
+    moved, valid = moved_by(best)
+    left = find_shift(moved, vis_luma, ir_valid=valid, vis_valid=vis_valid)
+    farthest, diagonal = _corner_movement(best, *vis_luma.shape), float(np.hypot(*vis_luma.shape))
     trusted = left.score >= MIN_CONFIDENCE and left.length <= max(2.0, _LEFT_OVER * diagonal)
     if not trusted or farthest > _FARTHEST * diagonal:
         raise InputError(
@@ -236,40 +229,45 @@ def align(ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h w"],
     return Alignment(best, left.score, farthest)
 
 
-def _opencv() -> Any:
+def load_opencv(what: str) -> Any:
+    """The module `cv2`.
+
+    Raises:
+        UsageError: It is not installed.
+    """
     try:
         import cv2
     except ImportError as error:
-        raise UsageError("--align needs OpenCV, which is not installed.", "pip install 'camfuse-jax[align]'") from error
+        raise UsageError(f"{what} needs OpenCV, which is not installed.", "pip install 'camfuse-jax[align]'") from error
     return cv2
 
 
-def _refined(cv2: Any, ir: np.ndarray, vis: np.ndarray, start: Homography, scale: float, method: AlignMethod):
-    """Homographies from one start, first the shift alone, then the asked-for freedom; none where ECC diverges."""
+def _refined(cv2: Any, ir: np.ndarray, vis: np.ndarray, begin: Homography, scale: float, method: AlignMethod):
+    """Homographies from one beginning, first the shift alone, then with the method's freedoms, until ECC diverges."""
     grow = np.diag([1 / scale, 1 / scale, 1.0])
-    current = np.linalg.inv(np.linalg.inv(grow) @ start @ grow)  # ECC maps visible pixels to infrared ones
+    current = np.linalg.inv(np.linalg.inv(grow) @ begin @ grow)  # ECC maps visible pixels to infrared ones
     kinds = [cv2.MOTION_TRANSLATION]
     kinds += {"translation": [], "ecc": [cv2.MOTION_AFFINE]}.get(method, [cv2.MOTION_AFFINE, cv2.MOTION_HOMOGRAPHY])
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _EPSILON)
     for kind in kinds:
-        given = current if kind == cv2.MOTION_HOMOGRAPHY else current[:2]
+        first = current if kind == cv2.MOTION_HOMOGRAPHY else current[:2]
         try:
-            _, found = cv2.findTransformECC(vis, ir, given.astype(np.float32), kind, criteria, None, 5)
+            _, matrix = cv2.findTransformECC(vis, ir, first.astype(np.float32), kind, criteria, None, 5)
         except cv2.error:  # did not converge: not an error of ours, there is just no candidate
             return
-        current = np.vstack([found, [0, 0, 1]]) if len(found) == 2 else found
+        current = np.vstack([matrix, [0, 0, 1]]) if len(matrix) == 2 else matrix
         current = current.astype(np.float64) / current[2, 2]
         if abs(np.linalg.det(current)) < 0.1:
             return
         yield grow @ np.linalg.inv(current) @ np.linalg.inv(grow)
 
 
-def _agreement(ir: np.ndarray, vis: np.ndarray, homography: Homography) -> float:
+def _agreement(moved: np.ndarray, valid: np.ndarray, vis: np.ndarray, vis_valid: Mask) -> float:
     """Correlation of both images' edge strength where both show something."""
-    moved, valid = warp(ir, homography, *vis.shape)
+    valid = both(valid, vis_valid)
     if valid.mean() < 0.3:
         return -1.0
-    a, b = edge_strength(np.where(valid, moved, moved[valid].mean()))[valid], edge_strength(vis)[valid]
+    a, b = edge_strength(moved, valid)[valid], edge_strength(vis, valid)[valid]
     spread = a.std() * b.std()
     return float(((a - a.mean()) * (b - b.mean())).mean() / spread) if spread > 1e-12 else -1.0
 

@@ -11,7 +11,7 @@ from camfuse_jax.images.picture import Picture, depth
 from camfuse_jax.images.ranges import RangePolicy, limits_of
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.prepare import Prepared, prepare
+from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
 from camfuse_jax.pair.register import align
 
 Samples = Num[np.ndarray, "h w *c"]
@@ -37,13 +37,13 @@ class Settled:
     notes: tuple[str, ...] = ()
     details: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    def ready(self, ir: Samples, vis: Samples) -> Prepared:
+    def ready(self, ir: Samples, vis: Samples) -> PreparedPair:
         """A pair of frames made ready for fusing.
 
         Raises:
             InputError: Sizes differ and `fit` is `error`.
         """
-        return prepare(*self._pictures(ir, vis), self.settings)
+        return prepare_pair(*self._pictures(ir, vis), self.settings)
 
     def _pictures(self, ir: Samples, vis: Samples) -> tuple[Picture, Picture]:
         return Picture(_one_channel(ir, self.ir_how), *self.ir_depth), Picture(vis, *self.vis_depth)
@@ -107,7 +107,7 @@ def _one_channel(ir: Samples, how: str) -> Samples:
     return np.rint(values).astype(ir.dtype) if ir.dtype.kind == "u" else values
 
 
-def _luma(prepared: Prepared) -> np.ndarray:
+def _luma(prepared: PreparedPair) -> np.ndarray:
     vis = prepared.vis_unit
     return luma_unit(vis).astype(np.float32) if vis.ndim == 3 else vis
 

@@ -291,7 +291,7 @@ def _fused(params, settled: Settled, ir: Frame, vis: Frame, gray: bool, steady: 
     ready = settled.ready(ir.samples, vis.samples)
     color = ready.vis_unit.ndim == 3
     luma = luma_unit(ready.vis_unit).astype(np.float32) if color else ready.vis_unit
-    fused = fuse_frame(params, ready.ir_unit, luma, valid=ready.valid, buckets=_BUCKETS)
+    fused = fuse_frame(params, ready.ir_unit, luma, **ready.masks, buckets=_BUCKETS)
     if steady is not None:
         steadied = steady(ready.ir_unit, luma, fused)
         fused = steadied if ready.valid is None else np.where(ready.valid, steadied, fused)

@@ -21,11 +21,11 @@ from camfuse_jax.batch.run import fuse_pairs
 from camfuse_jax.config import Config, NetConfig, from_json, to_json
 from camfuse_jax.data.pairs import Pair, find_pairs, read_split, read_table
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
-from camfuse_jax.fusion.fuse import fuse
+from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import load_params, save_params
 from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.pair.calibrate import read_homography
 from camfuse_jax.pair.options import FrameSettings, FuseSettings
-from camfuse_jax.pair.register import read_homography
 from camfuse_jax.training import checkpoint, manifest
 from camfuse_jax.training.checkpoint import StageCheckpoints
 from camfuse_jax.training.progress import keep_until
@@ -58,7 +58,7 @@ def images(folder: pathlib.Path) -> Target:
         path.write_bytes(content)
         ir = read_gray(path)
         if ir.shape == vis.shape:  # else they would be refused as a pair; every other size would be compiled
-            write_gray(folder / "fused.png", np.asarray(fuse(fixtures.params(), ir, vis)))
+            write_gray(folder / "fused.png", np.asarray(fuse_arrays(fixtures.params(), ir, vis)))
 
     return Target(fixtures.image_files(), use, str(path))
 

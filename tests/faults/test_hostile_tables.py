@@ -6,7 +6,7 @@ import pytest
 from camfuse_jax.data.pairs import read_table
 from camfuse_jax.errors import InputError
 from camfuse_jax.images.picture import write_gray
-from camfuse_jax.pair.register import read_homography
+from camfuse_jax.pair.calibrate import read_homography
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from camfuse_jax.images.picture import read_picture, read_picture_file
 from camfuse_jax.images.write import picture_bytes, write_picture
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.options import FrameSettings
-from camfuse_jax.pair.prepare import prepare
+from camfuse_jax.pair.prepare import prepare_pair
 
 
 def _row(name, seed, height=24, width=30, depth=np.uint8):
@@ -30,7 +30,7 @@ def _row(name, seed, height=24, width=30, depth=np.uint8):
 def _expected(row):
     """What one pair gives by itself."""
     ir, vis = (read_picture_file(io.BytesIO(row[kind]), kind) for kind in ("ir", "vis"))
-    ready = prepare(ir, vis, FrameSettings())
+    ready = prepare_pair(ir, vis, FrameSettings())
     return to_levels(fuse_frame(small_params(), ready.ir_unit, ready.vis_unit), ready.bits)
 
 

@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.pair.register import align, find_shift, read_homography, resize, warp
+from camfuse_jax.pair.calibrate import read_homography
+from camfuse_jax.pair.register import align, find_shift, resize, warp
 
 
 def _scene(seed, shape=(180, 240)):

@@ -12,7 +12,7 @@ from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.ranges import parse_policy
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.options import FrameSettings
-from camfuse_jax.pair.prepare import prepare
+from camfuse_jax.pair.prepare import prepare_pair
 
 RNG = np.random.default_rng(0)
 GRAY = RNG.integers(0, 256, (12, 16), dtype=np.uint8)
@@ -45,37 +45,37 @@ def test_outside_the_valid_area_the_visible_image_stays():
     ir, vis = (GRAY / 255).astype(np.float32), (RGB / 255).astype(np.float32)
     valid = np.zeros((12, 16), bool)
     valid[:, 8:] = True
-    out = fuse_frame(small_params(), ir, vis, valid=valid)
+    out = fuse_frame(small_params(), ir, vis, ir_valid=valid)
     np.testing.assert_allclose(out[~valid], vis[~valid], atol=1e-6)
     assert np.any(np.abs(out[valid] - vis[valid]) > 0.01)
 
 
 def test_depth_alpha_and_profile_follow_the_visible_image():
     alpha = GRAY[::-1].copy()
-    ready = prepare(_picture(GRAY), _picture(RGB, alpha=alpha, icc=b"x"), FrameSettings())
+    ready = prepare_pair(_picture(GRAY), _picture(RGB, alpha=alpha, icc=b"x"), FrameSettings())
     assert (ready.bits, ready.icc) == (8, b"x")
     np.testing.assert_array_equal(ready.alpha, alpha)
     deep = _picture((GRAY.astype(np.uint16) << 4), 12, 4095)
-    assert prepare(deep, _picture(RGB), FrameSettings()).bits == 16
-    assert prepare(deep, _picture(RGB), FrameSettings(bits="8")).bits == 8
-    grayed = prepare(_picture(GRAY), _picture(RGB, icc=b"x"), FrameSettings(gray=True))
+    assert prepare_pair(deep, _picture(RGB), FrameSettings()).bits == 16
+    assert prepare_pair(deep, _picture(RGB), FrameSettings(bits="8")).bits == 8
+    grayed = prepare_pair(_picture(GRAY), _picture(RGB, icc=b"x"), FrameSettings(gray=True))
     assert grayed.icc is None
     assert any("profile" in note for note in grayed.notes)
 
 
 def test_infrared_in_three_channels_is_one_scalar():
     stored = np.stack([GRAY] * 3, -1)
-    ready = prepare(_picture(stored), _picture(GRAY), FrameSettings())
+    ready = prepare_pair(_picture(stored), _picture(GRAY), FrameSettings())
     np.testing.assert_allclose(ready.ir_unit, GRAY / 255, atol=1e-6)
     assert "ir: gray stored as RGB" in ready.notes
 
 
 def test_polarity_and_range_are_applied():
-    plain = prepare(_picture(GRAY), _picture(GRAY), FrameSettings()).ir_unit
-    black = prepare(_picture(GRAY), _picture(GRAY), FrameSettings(ir_polarity="black")).ir_unit
+    plain = prepare_pair(_picture(GRAY), _picture(GRAY), FrameSettings()).ir_unit
+    black = prepare_pair(_picture(GRAY), _picture(GRAY), FrameSettings(ir_polarity="black")).ir_unit
     np.testing.assert_allclose(black, 1 - plain, atol=1e-6)
     policy = parse_policy("fixed:0,51", option="x")
-    fixed = prepare(_picture(GRAY), _picture(GRAY), FrameSettings(ir_range=policy)).ir_unit
+    fixed = prepare_pair(_picture(GRAY), _picture(GRAY), FrameSettings(ir_range=policy)).ir_unit
     np.testing.assert_allclose(fixed, np.clip(GRAY / 51, 0, 1), atol=1e-6)
 
 
@@ -86,11 +86,11 @@ def test_black_hot_is_flipped_on_strong_evidence_only():
     ir = np.rint((0.2 * _scene(0) + 0.8 * ndimage.gaussian_filter(spots, 0.7)) * 255).astype(np.uint8)
     vis = _picture(np.rint(_scene(1) * 255).astype(np.uint8))
     settings = FrameSettings(ir_polarity="auto", check=False)
-    flipped, kept = (prepare(_picture(image), vis, settings) for image in (255 - ir, ir))
+    flipped, kept = (prepare_pair(_picture(image), vis, settings) for image in (255 - ir, ir))
     assert "ir: looks black-hot and was inverted" in flipped.notes
     assert kept.notes == ()
     np.testing.assert_allclose(flipped.ir_unit, kept.ir_unit, atol=1e-6)
-    unclear = prepare(_picture(np.rint(255 * (1 - _scene(2))).astype(np.uint8)), vis, settings)
+    unclear = prepare_pair(_picture(np.rint(255 * (1 - _scene(2))).astype(np.uint8)), vis, settings)
     assert not any("inverted" in note for note in unclear.notes)
 
 
@@ -98,22 +98,22 @@ def test_black_hot_is_flipped_on_strong_evidence_only():
 def test_sizes(fit, size):
     ir = _picture(np.kron(GRAY, np.ones((2, 1), np.uint8))[:, :16].repeat(2, 1)[:, :20])
     alpha = np.full((12, 16), 200, np.uint8)
-    ready = prepare(ir, _picture(RGB, alpha=alpha), FrameSettings(fit=fit))
+    ready = prepare_pair(ir, _picture(RGB, alpha=alpha), FrameSettings(fit=fit))
     assert ready.ir_unit.shape == ready.vis_unit.shape[:2] == ready.alpha.shape == size
     assert np.all(ready.alpha == 200)
     assert any("differ in shape" in note for note in ready.notes)
     with pytest.raises(InputError, match="20 x 24 pixels but vis has 16 x 12"):
-        prepare(ir, _picture(RGB), FrameSettings())
+        prepare_pair(ir, _picture(RGB), FrameSettings())
 
 
 def test_a_shifted_pair_is_noticed_and_an_aligned_one_is_not():
     scene = _scene(3, (160, 200))
     a, b = scene[16:144, 16:184], scene[16:144, 24:192]
     vis = _picture(np.rint(b * 255).astype(np.uint8))
-    shifted = prepare(_picture(np.rint((1 - a) * 255).astype(np.uint8)), vis, FrameSettings())
+    shifted = prepare_pair(_picture(np.rint((1 - a) * 255).astype(np.uint8)), vis, FrameSettings())
     assert any("misregistered" in note for note in shifted.notes)
     assert "+8 px right, +0 px down" in shifted.details["misregistration"]
-    aligned = prepare(_picture(np.rint((1 - b) * 255).astype(np.uint8)), vis, FrameSettings())
+    aligned = prepare_pair(_picture(np.rint((1 - b) * 255).astype(np.uint8)), vis, FrameSettings())
     assert not any("misregistered" in note for note in aligned.notes)
 
 
