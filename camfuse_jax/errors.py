@@ -52,6 +52,10 @@ class ResourceError(CamfuseError):
     exit_code = 5
 
 
+class OutOfMemoryError(ResourceError):
+    """Memory does not suffice for one image or step; others may fit."""
+
+
 class NonFiniteLossError(CamfuseError):
     """Training met a loss that is not a number; names the step and the last good checkpoint."""
 

@@ -9,9 +9,9 @@ import tifffile
 from jaxtyping import UInt
 from PIL import Image, PngImagePlugin
 
-from camfuse_jax.errors import InputError, ResourceError, UsageError
+from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.read import DECODER_ERRORS, png16_bytes
-from camfuse_jax.system.files import write_atomically
+from camfuse_jax.system.files import replace_file
 
 STAMP = "camfuse"
 """Keyword under which a result says how it was made."""
@@ -121,21 +121,6 @@ def read_stamp(path: Path) -> str | None:
 
 def _own(text: str) -> str | None:
     return text.removeprefix(f"{STAMP} ") if text.startswith(f"{STAMP} ") else None
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Writes a file so that a reader sees the old or the new content, never a part.
-
-    Raises:
-        ResourceError: The folder or file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    except OSError as error:
-        raise ResourceError(
-            f"Cannot write {path}: {error.strerror or error}.", "Check the folder's rights and free space."
-        ) from error
 
 
 def _png(layers: np.ndarray, icc: bytes | None, stamp: str) -> bytes:

@@ -1,46 +1,124 @@
-"""Small files that are either the old ones or the new ones, whatever happens while they are written."""
+"""Files that are either the old ones or the new ones, whatever happens while they are written; OS errors as ours."""
 
 import contextlib
 import errno
+import functools
+import hashlib
 import os
 import pathlib
+import re
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 
-from camfuse_jax.errors import ResourceError
+from camfuse_jax.errors import OutOfMemoryError, ResourceError
+
+_PARTIAL = re.compile(r"\.([0-9a-f]{8})-([0-9a-f]{8})-[0-9a-f]{16}\.part")
+_OLD_SECONDS = 24 * 3600.0
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EMLINK, errno.EXDEV}
 
 
-def write_atomically(path: pathlib.Path, content: bytes | str) -> None:
+def write_atomically(path: pathlib.Path, content: bytes | str, *, exclusive: bool = False) -> None:
     """Writes a file beside its place, flushes it to the disk and renames it.
 
-    The temporary name has a fixed short length, so that a name of 255 bytes can be written too.
+    The temporary name has a fixed short length, so that a name of 255 bytes can be written too. What processes that
+    were killed left in the folder is removed on the way.
 
     Args:
         path: Where the file goes; its folder exists.
         content: Bytes, or text that is written as UTF-8.
+        exclusive: Never replace a file, not even one that appears at this moment.
 
     Raises:
         OSError: As the system says; a former file of that name is as it was, and nothing is left beside it.
+            FileExistsError: `exclusive`, and the file is there.
     """
     data = content.encode() if isinstance(content, str) else content
-    partial = path.parent / f".{uuid.uuid4().hex}.part"
+    _clean_once(os.path.abspath(path.parent))
+    partial = partial_name(path.parent)
     try:
         with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        # The folder may be the very thing that is gone; the first error is the one to tell.
+        if exclusive:
+            _link(partial, path)
+        else:
+            partial.replace(path)
+    finally:
+        # The folder may be the very thing that is gone; the first error is the one to report.
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise
+
+
+def replace_file(path: pathlib.Path, content: bytes | str, *, exclusive: bool = False) -> None:
+    """The same, with its folder made first and the system's refusals named.
+
+    Raises:
+        ResourceError: The folder or file cannot be written.
+        FileExistsError: `exclusive`, and the file is there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content, exclusive=exclusive)
+    except OSError as error:
+        if exclusive and isinstance(error, FileExistsError) and path.parent.is_dir():
+            raise
+        raise ResourceError(
+            f"Cannot write {path}: {error.strerror or error}.", "Check the folder's rights and free space."
+        ) from error
+
+
+def partial_name(folder: pathlib.Path) -> pathlib.Path:
+    """A new name for a file in the making, which says whose it is."""
+    return folder / f".{_machine()}-{os.getpid():08x}-{uuid.uuid4().hex[:16]}.part"
+
+
+def remove_partial_files(folder: pathlib.Path) -> None:
+    """Removes files in the making whose process has ended; of another machine, those a day old."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(".*.part"):
+            match = _PARTIAL.fullmatch(path.name)
+            if match and _is_dead(path, match[1], int(match[2], 16)):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+_clean_once = functools.cache(lambda folder: remove_partial_files(pathlib.Path(folder)))
+
+
+def _is_dead(path: pathlib.Path, machine: str, process: int) -> bool:
+    if machine == _machine() and os.name == "posix":  # elsewhere os.kill would end the process
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
+    return time.time() - path.stat().st_mtime > _OLD_SECONDS
+
+
+@functools.cache
+def _machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _link(partial: pathlib.Path, path: pathlib.Path) -> None:
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        path.open("xb").close()  # a file system without links: the name is taken first, and then filled
+        partial.replace(path)
 
 
 def reserve(folder: pathlib.Path, size: int) -> None:
     """Makes sure that a number of bytes can be written in a folder, by claiming them and giving them back.
 
-    For a library that writes with many threads: what one of them meets on a full disk, it tells badly or late.
+    For a library that writes with many threads: what one of them meets on a full disk, it reports badly or late.
 
     Args:
         folder: An existing folder.
@@ -49,7 +127,9 @@ def reserve(folder: pathlib.Path, size: int) -> None:
     Raises:
         OSError: If they cannot be written: full disk, quota, largest size of a file, rights.
     """
-    claimed = folder / f".{uuid.uuid4().hex}.part"
+    if not hasattr(os, "posix_fallocate"):
+        return
+    claimed = partial_name(folder)
     try:
         with claimed.open("xb") as file:
             os.posix_fallocate(file.fileno(), 0, size)
@@ -62,7 +142,9 @@ def reserve(folder: pathlib.Path, size: int) -> None:
 
 
 def flush_folder(folder: pathlib.Path) -> None:
-    """Makes renames inside a folder survive a power cut."""
+    """Makes renames inside a folder survive a power cut; Windows does so by itself and opens no folders."""
+    if os.name != "posix":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -70,22 +152,20 @@ def flush_folder(folder: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-# What the system refuses, told in one line: a full disk, a missing right, a name that is too long, no memory.
-
-
 # Not ENOENT: files that users name are looked for before they are opened, so a missing one here is our mistake.
 _CODES = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ELOOP, errno.ESTALE),
 }
 
 
 @contextlib.contextmanager
 def as_resource_error() -> Iterator[None]:
-    """Turns what is left of such errors at a program's edge into one kind.
+    """Turns what the system refuses at a program's edge into one kind: disk, rights, names, memory.
 
     Raises:
-        ResourceError: For the system's refusals above, for Python's `MemoryError`, and for XLA's lack of memory.
+        ResourceError: For the codes above, for Python's `MemoryError`, and for XLA's lack of memory.
     """
     try:
         yield
@@ -97,7 +177,7 @@ def as_resource_error() -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         raise ResourceError(f"{where}{error.strerror}.", "Check the path, its rights and the free space.") from error
     except RuntimeError as error:
-        # Libraries in C++ tell the system's refusals as text: array_record of the disk, XLA of the memory.
+        # Libraries in C++ report the system's refusals as text: array_record of the disk, XLA of the memory.
         for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             if os.strerror(code) in str(error):
                 raise ResourceError(f"{os.strerror(code)}: {str(error).splitlines()[0]}", "Free some space.") from error
@@ -106,5 +186,7 @@ def as_resource_error() -> Iterator[None]:
         raise _no_memory() from error
 
 
-def _no_memory() -> ResourceError:
-    return ResourceError("Memory does not suffice.", "Use smaller images, or a smaller --ae.batch-size or crop.")
+def _no_memory() -> OutOfMemoryError:
+    return OutOfMemoryError(
+        "Memory does not suffice.", "Use smaller images, a lower --max-memory, or a smaller --ae.batch-size or crop."
+    )

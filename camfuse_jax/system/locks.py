@@ -2,17 +2,22 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import pathlib
 import socket
+import stat
 from collections.abc import Iterator
+
+import portalocker
 
 from camfuse_jax.errors import ResourceError
 
 NAME = ".lock"
 # Some network file systems know no locks; there the user has to take care.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
+_FLAGS = (
+    os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+)
 
 
 @contextlib.contextmanager
@@ -24,34 +29,46 @@ def locked(folder: pathlib.Path, *, shared: bool = False) -> Iterator[None]:
         shared: Admit other shared holders, for reading; then a folder that cannot be written is not locked at all.
 
     Raises:
-        ResourceError: If another process holds the lock, which it names.
+        ResourceError: Another process holds the lock, which it names, or the lock is no file of its own.
         OSError: If the lock file cannot be made.
     """
     path = folder / NAME
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, _FLAGS, 0o666)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _no_plain_file(path) from error
         if shared and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             yield  # nobody can write there, so nobody needs to be kept out
             return
         raise
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _in_use(folder, file.read(200).decode(errors="replace").strip()) from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:  # writing into it would change another file
+            raise _no_plain_file(path)
+        _lock(file, folder, portalocker.LOCK_SH if shared else portalocker.LOCK_EX)
         if not shared:
-            # Only told to a second process; on a full disk the lock is held all the same.
+            # Only reported to a second process; on a full disk the lock is held all the same.
             with contextlib.suppress(OSError):
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
 
 
-def _in_use(folder: pathlib.Path, holder: str) -> ResourceError:
-    return ResourceError(
-        f"{folder} is in use by {holder or 'another process'}.", "Wait until it ends, or give another --workdir."
-    )
+def _lock(file, folder: pathlib.Path, kind: portalocker.LockFlags) -> None:
+    try:
+        portalocker.lock(file, kind | portalocker.LOCK_NB)
+    except portalocker.LockException as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error.__context__
+        if isinstance(cause, OSError) and cause.errno in _NO_LOCKS:
+            return
+        holder = ""
+        with contextlib.suppress(OSError):  # Windows lets nobody read what is locked
+            holder = file.read(200).decode(errors="replace").strip()
+        raise ResourceError(
+            f"{folder} is in use by {holder or 'another process'}.", "Wait until it ends, or give another --workdir."
+        ) from error
+
+
+def _no_plain_file(path: pathlib.Path) -> ResourceError:
+    return ResourceError(f"{path} is a link or no plain file, so it cannot be a lock.", "Remove it.")

@@ -1,8 +1,10 @@
 """What this package asks of XLA, and where compiled programs are kept. Nothing here changes a result."""
 
 import functools
+import glob
 import hashlib
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -11,6 +13,7 @@ from pathlib import Path
 
 CACHE_VARIABLE = "CAMFUSE_CACHE"
 """Environment: folder in which compiled programs are kept, or `off`."""
+_CACHE_WARNING = re.compile("Error (reading|writing) persistent compilation cache(?: entry for '([^']*)')?")
 _YNN = "xla_cpu_experimental_ynn_fusion_type"
 _OFF = ("off", "0", "no", "false", "")
 _MOST_BYTES = 512 * 2**20  # kept at most; the oldest go first
@@ -54,8 +57,27 @@ def configure() -> None:
         # Small programs too: there are dozens, and each costs as long to compile as to draw a small image.
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-        # An entry that cannot be read or written is compiled as if there were none; nothing a user could mend.
-        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache", UserWarning)
+        _mend(folder)
+
+
+def _mend(folder: Path) -> None:
+    """An entry that cannot be read is removed and compiled again: JAX itself would keep it for good.
+
+    Nothing is said of it, for there is nothing a user could do.
+    """
+    usual = warnings.showwarning
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        match = _CACHE_WARNING.match(str(message))
+        if match is None:
+            return usual(message, category, filename, lineno, file, line)
+        if match[1] == "reading" and match[2]:
+            for path in folder.glob(f"{glob.escape(match[2])}-*-cache"):
+                path.unlink(missing_ok=True)
+        return None
+
+    warnings.filterwarnings("always", _CACHE_WARNING.pattern, UserWarning)
+    warnings.showwarning = show
 
 
 def cache_folder() -> Path | None:
@@ -69,7 +91,7 @@ def cache_folder() -> Path | None:
         return None
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "camfuse_jax"
-        folder = (Path(named) if named else base) / f"jaxlib-{metadata.version('jaxlib')}-{_processor()}"
+        folder = (Path(named).expanduser() if named else base) / f"jaxlib-{metadata.version('jaxlib')}-{_processor()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
         others = folder.stat().st_mode & 0o022 if os.name == "posix" else 0

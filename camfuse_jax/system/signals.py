@@ -48,13 +48,14 @@ def handled(left: str = "the same command goes on from the last checkpoint") -> 
     In any other thread than the main one nothing changes.
 
     Args:
-        left: What to tell of the work that is left where the process is ended that way.
+        left: What to say of unfinished work where the process is ended that way.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    if os.name == "posix":  # elsewhere Python neither can nor needs to
+        os.set_blocking(writing, False)
     _state.deferred, _state.received = False, None
     watcher = threading.Thread(target=_watch, args=(reading, left), name="signals", daemon=True)
     watcher.start()
@@ -114,6 +115,6 @@ def _watch(reading: int, left: str) -> None:
 
 
 def _give_up(number: int, left: str) -> None:
-    told = f"stopped before the work in hand was done; {left}\n"
-    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, told.encode())
+    line = f"stopped before the work in hand was done; {left}\n"
+    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line.encode())
     os._exit(128 + number)

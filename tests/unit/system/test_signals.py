@@ -14,7 +14,7 @@ from camfuse_jax.system import signals
 
 PROGRAM = """
 import sys, time
-from camfuse_jax.safety import signals
+from camfuse_jax.system import signals
 try:
     with signals.handled():
         if sys.argv[1] == "deferred":
