@@ -299,6 +299,8 @@ def from_json(cls: type[_T], text: str) -> _T:
 
 
 def _build(cls: type, values: Any, where: str) -> Any:
+    if cls is FusionConfig and isinstance(values, dict):
+        values = _renamed(values)
     if not isinstance(values, dict):
         raise UsageError(f"{where} must be an object with named fields, got {type(values).__name__}.")
     fields = {f.name: f for f in dataclasses.fields(cls)}
@@ -307,6 +309,13 @@ def _build(cls: type, values: Any, where: str) -> Any:
         raise UsageError(f"{where} has no field {', '.join(unknown)}.", f"Fields are: {', '.join(fields)}.")
     types = typing.get_type_hints(cls)
     return cls(**{name: _value(types[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """A fusion config of before rule `spatial`: two rules had other names, and rule `place` settings of its own."""
+    values = {name: value for name, value in values.items() if name not in _OF_PLACE}
+    rule = values.get("rule")
+    return {**values, "rule": RULE_NAMES[rule]} if isinstance(rule, str) and rule in RULE_NAMES else values
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
@@ -321,6 +330,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
+_OF_PLACE = ("base_cells", "place_cells", "sharpness", "evidence", "base_gain", "detail_gain", "level")
 _ACCEPTED = {int: int, float: (int, float), bool: bool, str: str}
 
 

@@ -13,7 +13,7 @@ from jax import export as jax_export
 from camfuse_jax.errors import CamfuseError, ResourceError, UsageError
 from camfuse_jax.export.onnx import to_onnx
 from camfuse_jax.fusion.forward import fuse_unit
-from camfuse_jax.fusion.fuse import fuse
+from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params
 
 TOLERANCE = 1e-5
@@ -41,7 +41,7 @@ def check(kind: str, content: bytes, params: Params, *, sizes: Sequence[tuple[in
     worst = 0.0
     for shape in sizes:
         ir, vis = rng.random((2, *shape, 1), np.float32)
-        found = float(np.max(np.abs(run(ir, vis) - np.asarray(fuse(params, ir, vis)))))
+        found = float(np.max(np.abs(run(ir, vis) - np.asarray(fuse_arrays(params, ir, vis)))))
         if not found <= TOLERANCE:
             raise CamfuseError(f"The exported {kind} differs from fuse by {found:.1e} on images of {shape}.")
         worst = max(worst, found)
@@ -101,11 +101,11 @@ def to_stablehlo(params: Params) -> bytes:
     if importlib.util.find_spec("flatbuffers") is None:
         raise UsageError("StableHLO export needs the package flatbuffers.", "Run `pip install '.[export]'`.")
 
-    def fuse(ir: jax.Array, vis: jax.Array) -> jax.Array:
+    def fuse_arrays(ir: jax.Array, vis: jax.Array) -> jax.Array:
         return fuse_unit(params, ir, vis)
 
     image = jax.ShapeDtypeStruct((*jax_export.symbolic_shape("n, h, w"), 1), jnp.float32)
-    return bytes(jax_export.export(jax.jit(fuse), platforms=PLATFORMS)(image, image).serialize())
+    return bytes(jax_export.export(jax.jit(fuse_arrays), platforms=PLATFORMS)(image, image).serialize())
 
 
 # Stage `export`: the trained network as a file that runs without this package.

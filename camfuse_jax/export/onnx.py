@@ -9,8 +9,9 @@ from jaxtyping import Float
 from camfuse_jax.config import Modality
 from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.rules import FLAT, SILENT, gaussian_taps
-from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE, parity_kernel
+from camfuse_jax.fusion.spatial import gaussian_taps
+from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
+from camfuse_jax.nets.layers import parity_kernel
 
 OPSET = 17
 _IR_VERSION = 8  # of the ONNX release that brought opset 17, so that runtimes of that age read the file
@@ -172,89 +173,11 @@ def _max(graph: Graph, params: Params, features: str) -> str:
     return graph.node("Max", *graph.halves(features, prefix="features"), name="fused_features")
 
 
-def _place(graph: Graph, params: Params, features: str) -> str:
-    """Brightness added, detail from where the class activity is."""
-    settings, channels = params.fusion, params.net.encoder_widths[-1]
-    base = gaussian(graph, features, settings.base_cells, channels=channels, name="base")
-    details = graph.halves(graph.node("Sub", features, base), prefix="detail")
-    mean = graph.node("ReduceMean", graph.node("ReduceMean", features, axes=[3]), axes=[2])
-    means = graph.halves(mean, prefix="mean")
-    contrasts = graph.halves(graph.node("Sub", base, mean), prefix="contrast")
-    same = _sameness(graph, *contrasts)
-
-    def blend(parts: tuple[str, str]) -> str:
-        shares = [_number(graph, float(share)) for share in params.balance]
-        return graph.node("Add", *(graph.node("Mul", x, w) for x, w in zip(parts, shares, strict=True)))
-
-    # Level and gains go from their settings to one as the two images become the same.
-    level = _affine(graph, same, 1 - settings.level, settings.level)
-    brightness = graph.node("Mul", level, blend(means))
-    contrast = graph.node("Mul", _once(graph, same, settings.base_gain), blend(contrasts))
-    share = _ir_share(graph, params, details, contrasts)
-    # share * ir + (1 - share) * vis, with one product less.
-    apart = graph.node("Mul", share, graph.node("Sub", *details))
-    detail = graph.node("Mul", _once(graph, same, settings.detail_gain), graph.node("Add", apart, details[1]))
-    return graph.node("Add", graph.node("Add", brightness, contrast), detail, name="fused_features")
-
-
-def _ir_share(graph: Graph, params: Params, details: tuple[str, str], contrasts: tuple[str, str]) -> str:
-    """The power ratio of the two activities and of the class evidence, (n, 1, h, w)."""
-    settings, weights = params.fusion, np.asarray(params.channel_weights, np.float32)
-    logs = []
-    for kind, detail in zip(Modality, details, strict=True):
-        name = f"channel_weights.{kind.name.lower()}"
-        # A 1x1 convolution is the sum over channels times their weights.
-        kernel = graph.constant(name, weights[kind].reshape(1, -1, 1, 1))
-        activity = graph.node("Conv", graph.node("Abs", detail), kernel)
-        blurred = gaussian(graph, activity, settings.place_cells, channels=1, name="place")
-        logs.append(graph.node("Log", graph.node("Add", blurred, _number(graph, SILENT))))
-    odds = graph.node("Mul", graph.node("Sub", *logs), _number(graph, settings.sharpness))
-    if settings.evidence:
-        own = np.asarray(params.evidence_weights, np.float32) * settings.evidence
-        evidence = []
-        for kind, contrast in zip(Modality, contrasts, strict=True):
-            kernel = graph.constant(f"evidence_weights.{kind.name.lower()}", own[kind].reshape(1, -1, 1, 1))
-            evidence.append(graph.node("Conv", contrast, kernel))
-        odds = graph.node("Add", odds, graph.node("Sub", *evidence))
-    return graph.node("Sigmoid", odds, name="ir_share")
-
-
-def _sameness(graph: Graph, ir: str, vis: str) -> str:
-    """Fourth power of the contrasts' correlation, 0 where it is negative or one of them is flat, (n, 1, 1, 1)."""
-    product, ir_energy, vis_energy = (
-        _total(graph, graph.node("Mul", a, b)) for a, b in ((ir, vis), (ir, ir), (vis, vis))
-    )
-    energy = graph.node("Mul", ir_energy, vis_energy)
-    flat = graph.node("LessOrEqual", energy, _number(graph, FLAT))
-    root = graph.node("Sqrt", graph.node("Where", flat, _number(graph, 1.0), energy))
-    ratio = graph.node("Where", flat, _number(graph, 0.0), graph.node("Div", product, root))
-    positive = graph.node("Relu", ratio)
-    square = graph.node("Mul", positive, positive)
-    return graph.node("Mul", square, square, name="sameness")
-
-
-def _total(graph: Graph, x: str) -> str:
-    # Axis by axis: runtimes add one number after the other, and over millions of them float32 loses digits.
-    for axis in (3, 2, 1):
-        x = graph.node("ReduceSum", x, graph.integers(axis))
-    return x
-
-
-def _once(graph: Graph, same: str, gain: float) -> str:
-    """A gain that becomes 1 where the two images are the same: gain / (1 + same * (gain - 1))."""
-    return graph.node("Div", _number(graph, gain), _affine(graph, same, gain - 1, 1.0))
-
-
-def _affine(graph: Graph, x: str, factor: float, offset: float) -> str:
-    return graph.node("Add", graph.node("Mul", x, _number(graph, factor)), _number(graph, offset))
-
-
 def _number(graph: Graph, value: float) -> str:
     return graph.constant(f"number_{value:.9g}", np.float32(value))
 
 
 _RULES: dict[str, Callable[[Graph, Params, str], str]] = {
-    "place": _place,
     "eq5": _eq5,
     "unit_sum": _unit_sum,
     "mean": _mean,

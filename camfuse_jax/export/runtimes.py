@@ -8,47 +8,63 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Num
 
 from camfuse_jax.config import Backend
 from camfuse_jax.errors import UsageError
 from camfuse_jax.export.check import onnx_session
 from camfuse_jax.export.onnx import to_onnx
-from camfuse_jax.fusion.fuse import check_pair
-from camfuse_jax.fusion.fuse import fuse as fuse_arrays
+from camfuse_jax.fusion.dispatch import Buckets
+from camfuse_jax.fusion.forward import Context
+from camfuse_jax.fusion.fuse import check_pair, fuse_arrays
 from camfuse_jax.fusion.params import Params
 
 Network = Callable[[Float[np.ndarray, "n 1 h w"], Float[np.ndarray, "n 1 h w"]], Float[np.ndarray, "n 1 h w"]]
 
 
 def fuse(
-    params: Params, ir: Num[Any, "*image"], vis: Num[Any, "*image"], *, backend: Backend = "jax", **how: Any
+    params: Params,
+    ir: Num[Any, "*image"],
+    vis: Num[Any, "*image"],
+    *,
+    backend: Backend = "jax",
+    buckets: Buckets | None = None,
+    max_memory: int | None = None,
+    ir_valid: Bool[Any, "*image"] | None = None,
+    vis_valid: Bool[Any, "*image"] | None = None,
+    context: Context | None = None,
 ) -> Num[Array, "*image"]:
     """Fuses an infrared and a visible image, or batches of them.
 
-    With `jax`, the default, it is `fuse_arrays`: pure, compiled inside, usable under `jax.jit`, `jax.vmap` and
-    `jax.grad`. `onnxruntime` and `openvino` run the exported network on the CPU, which is faster there
-    (docs/bench.md); results agree to one gray level of 8 bits. The network is exported on the first call with a
-    `Params` object and kept for as long as that object lives.
+    With `jax`, the default, it is pure and compiled inside, and may be used under `jax.jit`, `jax.vmap` and `jax.grad`.
+    `onnxruntime` and `openvino` run the exported network on the CPU; results agree to one gray level of 8 bits.
 
     Args:
         params: Weights from `load_params`.
         ir: Infrared luminance, (h, w), (h, w, 1) or (n, h, w, 1); uint8 or uint16 over the type's whole range, or
             float in [0, 1].
         vis: Visible luminance, same shape.
-        backend: What computes.
-        how: Further keywords of `fuse_arrays`, for `jax`; they change nothing but time.
+        backend: What computes. The exported network is kept by the last `Params` object that asked for it.
+        buckets: Backend jax: as for `fusion.fuse.fuse_arrays`, and so are the following.
+        max_memory: Backend jax: bytes that computing may take.
+        ir_valid: Backend jax: where the infrared image shows something.
+        vis_valid: Backend jax: where the visible image shows something.
+        context: Backend jax: from `fusion_context`.
 
     Returns:
         The fused image: same shape, and same type if both types agree, else float32 in [0, 1].
 
     Raises:
-        InputError: If shapes differ or do not fit, or a type is none of the above.
-        UsageError: If the backend is not installed, cannot run the fusion rule, or is called within a JAX
-            transformation.
+        InputError: If shapes differ or do not fit, or a type or range is none of the above.
+        UsageError: If the backend is not installed, cannot run the fusion rule, does not take an option, or is called
+            within a JAX transformation.
     """
+    options = {"max_memory": max_memory, "ir_valid": ir_valid, "vis_valid": vis_valid, "context": context}
     if backend == "jax":
-        return fuse_arrays(params, ir, vis, **how)
+        return fuse_arrays(params, ir, vis, buckets=buckets, **options)
+    refused = [name for name, value in options.items() if value is not None]
+    if refused:
+        raise UsageError(f"Backend {backend} does not take {', '.join(refused)}.", "Use backend jax.")
     check_pair(ir, vis)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves((params, ir, vis)))):
         raise UsageError(f"Backend {backend} cannot run within jax.jit, vmap or grad.", "Use backend jax there.")
@@ -63,16 +79,15 @@ def fuse(
 
 
 def network(params: Params, backend: Backend) -> Network:
-    """The exported network of some weights, ready to run; made once for each `Params` object.
+    """The exported network of some weights, ready to run; kept until another `Params` object asks for one.
 
     Raises:
         UsageError: If the backend is not installed or cannot run the fusion rule.
     """
-    key = (id(params), backend)
-    if key not in _NETWORKS:
-        _NETWORKS[key] = _MAKERS[backend](to_onnx(params))
-        weakref.finalize(params, _NETWORKS.pop, key, None)
-    return _NETWORKS[key]
+    kept = _KEPT.get(backend)
+    if kept is None or kept[0]() is not params:
+        kept = _KEPT[backend] = weakref.ref(params), _MAKERS[backend](to_onnx(params))
+    return kept[1]
 
 
 def _planes(image: Any) -> Float[np.ndarray, "n 1 h w"]:
@@ -103,4 +118,5 @@ def _openvino(content: bytes) -> Network:
 
 
 _MAKERS: dict[str, Callable[[bytes], Network]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
-_NETWORKS: dict[tuple[int, str], Network] = {}
+_KEPT: dict[Backend, tuple[weakref.ref[Params], Network]] = {}
+"""The last network of each backend, and whose it is: exporting takes a second, and nothing else depends on it."""

@@ -1,12 +1,11 @@
 """Which program an image is fused by: programs are compiled for array sizes, and a few serve images of all sizes.
 
-An image in a larger array costs the pixels beyond it; a program costs seconds to compile. A folder's sizes are known
-beforehand and a plan is made for them; a caller who shows one image after the other gets arrays chosen as they come.
+An image in a larger array costs the pixels beyond it; a program costs seconds to compile. Where a folder's sizes are
+known beforehand, `plan_programs` chooses few programs for them. Otherwise a size alone decides (`program_for`), so that
+results do not depend on what was fused before.
 """
 
 import functools
-import math
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -24,10 +23,7 @@ MOST = 8
 COMPILING = 500_000
 """Pixels that are fused in about half the time in which a program is compiled, which happens once for many runs."""
 _STEP = 64
-_TILES = 2  # tiles that new ones are made besides, where the old ones would cost more
 _PLANNED = 250  # sizes that a plan starts from
-# By the number of programs there are: how many times its own pixels an image may cost before it gets a new program.
-_SLACK = (1.0, 1.2, 1.25, 1.3, 1.5, 1.75, 2.25, 4.0)
 
 
 class Program(NamedTuple):
@@ -50,66 +46,38 @@ class Program(NamedTuple):
 
 
 class Buckets:
-    """The programs of a plan, or those chosen so far; a size that was fused by one stays with it.
+    """Programs by size: those of a plan (`plan_programs`), and one by the size alone for what none of them holds.
 
     Attributes:
-        programs: What there is.
+        programs: Those of the plan.
     """
 
     def __init__(self, programs: Iterable[Program] = ()) -> None:
-        """Starts with a plan (`plan`), or with none."""
-        self.programs = list(programs)
-        self._planned = bool(self.programs)
-        self._chosen: dict[tuple[int, int], Program] = {}
-        self._tiles: set[tuple[int, int]] = set()
-        self._lock = threading.Lock()
+        """Starts with the programs of a plan, or with none."""
+        self.programs = tuple(programs)
 
     def choose(self, rows: int, cols: int) -> Program:
         """The program for an image of a size."""
-        with self._lock:
-            size = rows, cols
-            if size not in self._chosen:
-                self._chosen[size] = self._find(rows, cols)
-            return self._chosen[size]
-
-    def tile(self, options: list[tuple[int, int, int]]) -> tuple[int, int]:
-        """Rows and columns of the tiles for a large image.
-
-        Args:
-            options: What there is to choose from: pixels computed in all, rows and columns; the best first.
-        """
-        with self._lock:
-            known = [option for option in options if option[1:] in self._tiles]
-            slack = 1.1 if len(self._tiles) < _TILES else math.inf
-            if known and known[0][0] <= slack * options[0][0]:
-                return known[0][1:]
-            self._tiles.add(options[0][1:])
-            return options[0][1:]
-
-    def _find(self, rows: int, cols: int) -> Program:
-        slack = _SLACK[min(len(self.programs), len(_SLACK) - 1)]
         fits = [p for p in self.programs if p.holds(rows, cols)]
-        best = min(fits, key=lambda p: (p.rows * p.cols, not p.exact), default=None)
-        late = self._planned or len(self.programs) >= MOST
-        if best is not None and (late or best.rows * best.cols <= slack * rows * cols):
-            return best
-        if late:  # larger than all there are: doubled, so that this happens a few times at most
-            new = Program(_power_of_two(rows), _power_of_two(cols), False)
-        else:
-            usual = rows % 8 == cols % 8 == 0  # a size that cameras have, and that comes again
-            new = Program(rows, cols, True) if usual else Program(_rounded(rows), _rounded(cols), False)
-        self.programs.append(new)
-        return new
+        return min(fits, key=lambda p: (p.rows * p.cols, not p.exact), default=None) or program_for(rows, cols)
 
 
 class Exact(Buckets):
     """A program for each size: for images that all have one, such as the frames of a video."""
 
-    def _find(self, rows: int, cols: int) -> Program:
+    def choose(self, rows: int, cols: int) -> Program:
+        """A program of just this size."""
         return Program(rows, cols, True)
 
 
-def plan(sizes: Iterable[tuple[int, int]], *, most: int = MOST) -> Buckets:
+def program_for(rows: int, cols: int) -> Program:
+    """The program for an image of a size of which no plan was made."""
+    if rows % 8 == cols % 8 == 0:  # a size that cameras have, and that comes again
+        return Program(rows, cols, True)
+    return Program(_rounded(rows), _rounded(cols), False)
+
+
+def plan_programs(sizes: Iterable[tuple[int, int]], *, most: int = MOST) -> Buckets:
     """Programs for images whose sizes are known: few, and with few pixels to spare.
 
     Starts with a program for each size and joins the two that cost least to join, as long as there are more than
@@ -158,22 +126,15 @@ def _power_of_two(length: int) -> int:
     return 1 << (length - 1).bit_length()
 
 
-# Runs a function of images through the program for their size: places them in its arrays and cuts the results.
-
-
-SEEN = Buckets()
-"""Programs of callers who make no plan."""
-
-
 def run_by_size(function: Callable[..., Any], params: Any, *images: Any, buckets: Buckets | None = None) -> Any:
     """Calls `function(params, *images, size)`, compiled once for each program rather than for each size.
 
     Args:
         function: Defined at the top of a module (it is compiled once). Its `size` is None where images fill the
-            arrays, else their rows and columns as numbers of the run (`nets.borders`).
+            arrays, else their rows and columns as numbers of the run (`nets.masking`).
         params: First argument.
         images: Of one shape: (h, w), (h, w, 1) or (n, h, w, 1).
-        buckets: Which programs there are; by default those of this process so far.
+        buckets: A plan; by default a size alone decides.
 
     Returns:
         What the function returns; its arrays have the program's size, `cut` gives the images' part.
@@ -181,7 +142,7 @@ def run_by_size(function: Callable[..., Any], params: Any, *images: Any, buckets
     program, size = _program(jnp.shape(images[0]), buckets)
     if program.exact:
         return _compiled(function)(params, *images, None)
-    return _compiled(function)(params, *(_placed(image, program) for image in images), size)
+    return _compiled(function)(params, *(_padded(image, program) for image in images), size)
 
 
 def cut(maps: Any, height: int, width: int, *, axis: int = 0) -> np.ndarray:
@@ -209,11 +170,11 @@ def _compiled(function: Callable[..., Any]) -> Any:
 def _program(shape: tuple[int, ...], buckets: Buckets | None) -> tuple[Program, Size]:
     height, width = height_width(shape)
     many = len(shape) == 4 and shape[0] > 1  # of one size: a program for them pays
-    program = Program(height, width, True) if many else (buckets or SEEN).choose(height, width)
+    program = Program(height, width, True) if many else (buckets or Buckets()).choose(height, width)
     return program, (np.int32(height), np.int32(width))
 
 
-def _placed(image: Any, program: Program) -> np.ndarray:
+def _padded(image: Any, program: Program) -> np.ndarray:
     """One image in the corner of a program's array, continued by its last row and column."""
     image = np.asarray(image)
     height, width = height_width(image.shape)

@@ -4,15 +4,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from camfuse_jax import cam
 from camfuse_jax.config import Modality
+from camfuse_jax.fusion import rules, spatial
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.rules import Statistics, combine
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
-from camfuse_jax.nets.masking import SHRINK, Size, extended, features_size, inside, last_size, true_borders
+from camfuse_jax.nets.masking import SHRINK, Size, extended, features_size, inside, last_shrink, last_size
+
+Images = Float[Array, "n h w 1"]
+Masks = tuple[Images | None, Images | None]
+"""Where the infrared and the visible image show something (1) or not (0); None for everywhere."""
+EVERYWHERE: Masks = (None, None)
+POOLED_RULES = ("eq5-pooled", "eq5-contribution")
+"""Rules whose channel weights depend on the images."""
 
 
 class Explanation(NamedTuple):
@@ -33,25 +39,42 @@ class Explanation(NamedTuple):
     probability: Float[Array, "n 2 2"]
 
 
-class Known(NamedTuple):
-    """What is known of a whole image before a part of it is drawn.
+class Sums(NamedTuple):
+    """Sums over an image, or over the tiles of one, from which its `Context` follows.
+
+    Attributes:
+        pixels: For rule spatial.
+        pooled: For rules whose weights depend on the images: of the classifier's last maps, (2 n, k), and their pixels.
+        features: For brightness "kept": of the features, (2 n, k), and their pixels.
+    """
+
+    pixels: spatial.Sums | None = None
+    pooled: tuple[Float[Array, "m k"], Array] | None = None
+    features: tuple[Float[Array, "m k"], Array] | None = None
+
+
+class Context(NamedTuple):
+    """What drawing a part of an image needs to know of the whole.
 
     Attributes:
         weights: Channel weights, (n, 2, k) or (2, k).
-        statistics: What rule `place` needs; None for other rules.
+        statistics: For rule spatial.
+        means: For brightness "kept": mean of each channel, (2 n, 1, 1, k).
     """
 
     weights: Float[Array, "*n 2 k"]
-    statistics: Statistics | None
+    statistics: spatial.Statistics | None
+    means: Float[Array, "m 1 1 k"] | None
 
 
 def fuse_unit(
     params: Params,
-    ir_unit: Float[Array, "n h w 1"],
-    vis_unit: Float[Array, "n h w 1"],
+    ir_unit: Images,
+    vis_unit: Images,
     size: Size | None = None,
-    known: Known | None = None,
-) -> Float[Array, "n h w 1"]:
+    context: Context | None = None,
+    valid: Masks = EVERYWHERE,
+) -> Images:
     """The arithmetic of `fuse` on batches in [0, 1].
 
     Args:
@@ -59,93 +82,103 @@ def fuse_unit(
         ir_unit: Infrared images.
         vis_unit: Visible images.
         size: Rows and columns that are image where the arrays are larger: what lies beyond repeats the last ones, and
-            means nothing in the result (`nets.borders`).
-        known: What is known of the whole images that these are parts of; by default these are whole.
+            means nothing in the result (`nets.masking`).
+        context: Of the whole images that these are parts of; by default these are whole.
+        valid: Where the images show something.
     """
-    with true_borders(params.net, size):
-        both = encoded(params, ir_unit, vis_unit, size)
-        ir, vis = jnp.split(both, 2)
-        weights = known.weights if known else channel_weights(params, both, size)
-        cells = None if size is None else features_size(params.net, size)
-        found = known.statistics if known else None
-        features = combine(
-            params.fusion,
-            ir,
-            vis,
-            weights,
-            params.balance,
-            evidence=params.evidence_weights,
-            size=cells,
-            found=found,
-        )
-        features = extended(features, cells)
-        fused_sym, _ = make_decoder(params.net).apply({"params": params.decoder}, features, ir_unit.shape[1:3])
+    if context is None:
+        context = context_of(params, image_sums(params, ir_unit, vis_unit, size, valid))
+    ir_unit, vis_unit = filled(ir_unit, vis_unit, size, valid)
+    both = encode(params, ir_unit, vis_unit, size)
+    if params.fusion.rule == "spatial":
+        weights = (params.channel_weights, params.encoder_class_weights)
+        pair = ((ir_unit, vis_unit), tuple(jnp.split(both, 2)))
+        look, answers = params.look, encoder_answers(params)
+        config = params.fusion.spatial
+        return spatial.blend(config, look, *pair, weights, params.balance, context.statistics, answers, size, valid)
+    cells = features_size(params.net, size)
+    features = rules.combine(params.fusion, *jnp.split(both, 2), context.weights, means=context.means, size=cells)
+    fused_sym, _ = make_decoder(params.net).apply({"params": params.decoder}, features, ir_unit.shape[1:3], cells)
     return (fused_sym + 1) / 2
 
 
-def encoded(params: Params, ir_unit: Array, vis_unit: Array, size: Size | None = None) -> Float[Array, "m h4 w4 k"]:
-    """Features of the infrared images, then of the visible ones; call it within `true_borders`."""
+def filled(ir_unit: Images, vis_unit: Images, size: Size | None, valid: Masks) -> tuple[Images, Images]:
+    """The images with what is invalid replaced by its surroundings."""
+    return tuple(
+        image if mask is None else spatial.fill_invalid(image, mask, size)
+        for image, mask in zip((ir_unit, vis_unit), valid, strict=True)
+    )
+
+
+def encode(params: Params, ir_unit: Images, vis_unit: Images, size: Size | None = None) -> Float[Array, "m h4 w4 k"]:
+    """Features (Eq. 4) of the infrared images, then of the visible ones."""
     images = jnp.concatenate([ir_unit, vis_unit]) * 2 - 1
-    both, _ = make_encoder(params.net).apply({"params": params.encoder}, images)
-    return extended(both, None if size is None else features_size(params.net, size))
+    both, _ = make_encoder(params.net).apply({"params": params.encoder}, images, size)
+    return extended(both, features_size(params.net, size))
 
 
-def channel_weights(params: Params, both: Float[Array, "m h4 w4 k"], size: Size | None) -> Float[Array, "*n 2 k"]:
-    """What_c of Eq. 3: the classifier's own, or for rule `adaptive` each pair's."""
-    if params.fusion.rule != "adaptive":
-        return params.channel_weights
-    return adaptive_weights(params, _pooled(last_maps(params, both), params, size))
+def encoder_answers(params: Params) -> spatial.Probe:
+    """How the encoder answers images that show nothing."""
+    return spatial.probe(lambda image: make_encoder(params.net).apply({"params": params.encoder}, image * 2 - 1)[0])
 
 
-def adaptive_weights(params: Params, pooled: Float[Array, "m k"]) -> Float[Array, "n 2 k"]:
-    """Eq. 1 read as if W_c depended on the image: what channel k contributes to the logit of the image's own class.
+def image_sums(
+    params: Params,
+    ir_unit: Images,
+    vis_unit: Images,
+    size: Size | None = None,
+    valid: Masks = EVERYWHERE,
+    counted: Any = None,
+) -> Sums:
+    """Sums over whole images or tiles; those of tiles add up.
 
     Args:
         params: Weights.
-        pooled: Means of the classifier's last maps, of the infrared images, then of the visible ones.
+        ir_unit: Infrared images.
+        vis_unit: Visible images.
+        size: Rows and columns that are image.
+        valid: Where the images show something.
+        counted: First row, end of rows, first column and end of columns, in pixels, of what no other tile counts.
     """
-    pooled = pooled.reshape(2, -1, pooled.shape[-1])
-    return cam.channel_weights(jnp.moveaxis(pooled * params.class_weights[:, None, :], 0, 1))
+    config = params.fusion
+    if config.rule == "spatial":
+        own = None if counted is None else _rectangle(ir_unit, counted, 1)
+        return Sums(pixels=spatial.sums(ir_unit, vis_unit, size, valid, own))
+    if config.rule not in POOLED_RULES and config.brightness != "kept":
+        return Sums()
+    both = encode(params, *filled(ir_unit, vis_unit, size, valid), size)
+    features = pooled = None
+    if config.brightness == "kept":
+        features = _masked_sum(both, features_size(params.net, size), counted, SHRINK)
+    if config.rule in POOLED_RULES:
+        cells = features_size(params.net, size)
+        last = make_classifier(params.net).apply({"params": params.classifier}, both, cells)[1]["last"]
+        pooled = _masked_sum(last, last_size(params.net, size), counted, last_shrink(params.net))
+    return Sums(pooled=pooled, features=features)
 
 
-def last_maps(params: Params, both: Float[Array, "m h4 w4 k"]) -> Float[Array, "m h32 w32 k"]:
-    """The classifier's last maps; call it within `true_borders`."""
-    return make_classifier(params.net).apply({"params": params.classifier}, both)[1]["last"]
+def context_of(params: Params, sums: Sums) -> Context:
+    """What follows from the sums over whole images."""
+    statistics = None if sums.pixels is None else spatial.statistics(sums.pixels)
+    means = None if sums.features is None else (sums.features[0] / sums.features[1])[:, None, None, :]
+    if sums.pooled is None:
+        return Context(params.channel_weights, statistics, means)
+    pooled = (sums.pooled[0] / sums.pooled[1]).reshape(2, -1, sums.pooled[0].shape[-1])
+    if params.fusion.rule == "eq5-contribution":
+        pooled = pooled * params.class_weights[:, None, :]
+    return Context(cam.channel_weights(jnp.moveaxis(pooled, 0, 1)), statistics, means)
 
 
-def explain_unit(params: Params, ir_unit: Array, vis_unit: Array, size: Size | None = None) -> Explanation:
+def explain_unit(params: Params, ir_unit: Images, vis_unit: Images, size: Size | None = None) -> Explanation:
     """The arithmetic of `explain` on batches in [0, 1]; arguments as for `fuse_unit`."""
-    with true_borders(params.net, size):
-        last = last_maps(params, encoded(params, ir_unit, vis_unit, size))
-    return explained(params, last, ir_unit.shape[1:3], size)
-
-
-def explained(
-    params: Params, last: Float[Array, "m h32 w32 k"], shape: tuple[int, int], size: Size | None = None
-) -> Explanation:
-    """Class activation maps of the classifier's last maps.
-
-    Args:
-        params: Weights.
-        last: Of the infrared images, then of the visible ones.
-        shape: Rows and columns that the maps get.
-        size: As for `fuse_unit`.
-    """
-    count = len(last) // 2
-    pooled = _pooled(last, params, size)
-    logits = pooled @ params.class_weights.T
-    last = extended(last, None if size is None else last_size(params.net, size))
+    both = encode(params, ir_unit, vis_unit, size)
+    cells = features_size(params.net, size)
+    logits, named = make_classifier(params.net).apply({"params": params.classifier}, both, cells)
+    count = len(ir_unit)
+    last = extended(named["last"], last_size(params.net, size))
     label = jnp.repeat(jnp.asarray([Modality.IR, Modality.VIS]), count)
     own, agnostic = cam.cam(last, params.class_weights[label]), cam.caam(last)
-    margin, cell = params.net.margin, SHRINK * int(np.prod(params.net.strides))
-
-    def full_size(maps: Array) -> Array:
-        # A map's cell covers `cell` pixels of the image with its margin; what lies beyond the image is cut off.
-        rows, cols = maps.shape[1:]
-        large = jax.image.resize(maps, (maps.shape[0], rows * cell, cols * cell), "linear")
-        return large[:, margin : margin + shape[0], margin : margin + shape[1]]
-
-    own, agnostic = full_size(own), full_size(agnostic)
+    own, agnostic = (_full_size(maps, params, ir_unit.shape[1:3]) for maps in (own, agnostic))
     probability = jnp.stack(jnp.split(jax.nn.sigmoid(logits), 2), axis=1)
     return Explanation(own[:count], own[count:], agnostic[:count], agnostic[count:], probability)
 
@@ -165,6 +198,27 @@ def to_type(unit: Float[Array, "..."], dtype: Any) -> Array:
     return jnp.clip(jnp.rint(unit * top), 0, top).astype(dtype)
 
 
-def _pooled(last: Float[Array, "m h32 w32 k"], params: Params, size: Size | None) -> Float[Array, "m k"]:
-    mask = None if size is None else inside(last, last_size(params.net, size))
-    return jnp.mean(last, axis=(1, 2), where=mask)
+def _full_size(maps: Float[Array, "n a b"], params: Params, shape: tuple[int, int]) -> Float[Array, "n h w"]:
+    # A map's pixel covers `cell` pixels of the image with its margin; what lies beyond the image is cut off.
+    (rows, cols), cell, margin = maps.shape[1:], last_shrink(params.net), params.net.margin
+    large = jax.image.resize(maps, (maps.shape[0], rows * cell, cols * cell), "linear")
+    return large[:, margin : margin + shape[0], margin : margin + shape[1]]
+
+
+def _masked_sum(
+    maps: Float[Array, "m a b k"], size: Size | None, counted: Any, cell: int
+) -> tuple[Float[Array, "m k"], Array]:
+    mask = jnp.ones((1, *maps.shape[1:3], 1), bool) if size is None else inside(maps, size)
+    if counted is not None:
+        mask = mask & (_rectangle(maps, counted, cell) > 0)
+    return jnp.sum(jnp.where(mask, maps, 0), axis=(1, 2)), jnp.sum(mask)
+
+
+def _rectangle(x: Array, counted: Any, cell: int) -> Float[Array, "1 a b 1"]:
+    """1 in the pixels of `x`, `cell` image pixels wide, that begin within rows and columns of the image; else 0.
+
+    What the last tile of a row or column has beyond the image, its margin, is its own.
+    """
+    rows, cols = (jax.lax.broadcasted_iota(jnp.int32, (1, *x.shape[1:3], 1), axis) * cell for axis in (1, 2))
+    top, bottom, left, right = counted
+    return ((rows >= top) & (rows < bottom) & (cols >= left) & (cols < right)).astype(jnp.float32)

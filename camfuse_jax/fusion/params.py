@@ -1,4 +1,4 @@
-"""More of one image in the result without training: gains on the channel weights of Eq. 3."""
+"""The weights a fusion needs, as one pytree; the file they travel in; and the balance between the two images."""
 
 import dataclasses
 import hashlib
@@ -12,6 +12,7 @@ from typing import Any
 import flax.struct
 import flax.traverse_util
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import safetensors
@@ -19,7 +20,7 @@ import safetensors.numpy
 from jaxtyping import Array, Float
 
 from camfuse_jax import cam
-from camfuse_jax.config import FusionConfig, Modality, NetConfig, Rule, from_json
+from camfuse_jax.config import RULE_NAMES, FusionConfig, Modality, NamedRule, NetConfig, from_json, to_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
 from camfuse_jax.system.checksum import mismatch, seal
@@ -67,9 +68,6 @@ def rebalance(
     return gained * (weights.sum(axis=0, keepdims=True) / gained.sum(axis=0, keepdims=True))
 
 
-# The weights a fusion needs, as one pytree, and the file they travel in.
-
-
 SHIPPED = ("tno", "roadscene")
 _UNREADABLE = (ValueError, TypeError, RecursionError, UsageError)
 _ENTRY, _SEAL = "camfuse_jax", "sha256"
@@ -89,6 +87,7 @@ class Params:
         fusion: Fusion rule.
         ir_gain: Balance of the infrared channel weights (`balanced`); not part of a file.
         vis_gain: The same for the visible ones.
+        look: Of rule spatial (`with_look`), from 0 (natural) to 1 (contrast); files hold it in `fusion`.
     """
 
     encoder: Mapping[str, Any]
@@ -98,6 +97,15 @@ class Params:
     fusion: FusionConfig = flax.struct.field(pytree_node=False, default=FusionConfig())
     ir_gain: float = 1.0
     vis_gain: float = 1.0
+    look: float = 1.0
+
+    def __repr__(self) -> str:
+        """Says which network and rule, and how many weights, instead of printing them."""
+        count = sum(np.size(leaf) for leaf in jax.tree.leaves((self.encoder, self.decoder, self.classifier)))
+        return (
+            f"Params({self.net.kind} network, {count:,} weights, rule {self.fusion.rule}, "
+            f"ir_gain={self.ir_gain}, vis_gain={self.vis_gain}, look={self.look})"
+        )
 
     @property
     def class_weights(self) -> jax.Array:
@@ -110,7 +118,7 @@ class Params:
         return rebalance(cam.channel_weights(self.class_weights), self.ir_gain, self.vis_gain)
 
     @property
-    def evidence_weights(self) -> jax.Array:
+    def encoder_class_weights(self) -> jax.Array:
         """W_c of Eq. 1 for the encoder's own channels (`cam.channel_gains`), shape (2, k)."""
         return self.class_weights * cam.channel_gains(self.classifier)[None]
 
@@ -119,6 +127,16 @@ class Params:
         """Shares of the two images that follow from the gains; they sum to 1."""
         ir_gain, vis_gain = jnp.float32(self.ir_gain), jnp.float32(self.vis_gain)
         return ir_gain / (ir_gain + vis_gain), vis_gain / (ir_gain + vis_gain)
+
+
+jax.export.register_pytree_node_serialization(
+    Params,
+    serialized_name="camfuse_jax.Params",
+    serialize_auxdata=lambda static: json.dumps([to_json(config) for config in static]).encode(),
+    deserialize_auxdata=lambda text: tuple(
+        from_json(kind, config) for kind, config in zip(_DESCRIBED.values(), json.loads(bytes(text)), strict=True)
+    ),
+)
 
 
 def save_params(path: str | pathlib.Path, params: Params) -> None:
@@ -159,9 +177,24 @@ def load_params(name_or_path: str | pathlib.Path = "tno") -> Params:
     return _parse(path.read_bytes(), where=str(path))
 
 
-def with_rule(params: Params, rule: Rule | None) -> Params:
+def with_rule(params: Params, rule: NamedRule | None) -> Params:
     """The same weights under another fusion rule; None keeps theirs."""
-    return params if rule is None else params.replace(fusion=dataclasses.replace(params.fusion, rule=rule))
+    if rule is None:
+        return params
+    return params.replace(fusion=dataclasses.replace(params.fusion, rule=RULE_NAMES.get(rule, rule)))
+
+
+def with_look(params: Params, look: float | None) -> Params:
+    """The same weights with another look of rule `spatial`, from 0 (natural) to 1 (contrast); None keeps theirs.
+
+    Raises:
+        UsageError: It is outside that range.
+    """
+    if look is None:
+        return params
+    if not (math.isfinite(look) and 0 <= look <= 1):
+        raise UsageError(f"look is {look}.", "Give a number from 0 (natural) to 1 (contrast).")
+    return params.replace(look=float(look))
 
 
 def card(name: str) -> dict[str, Any]:
@@ -190,7 +223,7 @@ def _parse(content: bytes, *, where: str, known: bool = False) -> Params:
     if sealed != seal(arrays, json.dumps(described)):
         raise CheckpointError(f"{where} is damaged: the weights do not give the sha256 they were written with.")
     tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
-    return Params(**{part: tree[part] for part in _PARTS}, net=net, fusion=rule)
+    return Params(**{part: tree[part] for part in _PARTS}, net=net, fusion=rule, look=rule.spatial.look)
 
 
 def _check(arrays: Mapping[str, np.ndarray], net: NetConfig, *, where: str) -> None:

@@ -1,170 +1,25 @@
-"""Layers shared by the networks: edge-padded convolution, and its form for images of one channel."""
+"""Encoders and decoders: what turns an image into features and features into an image (section 2.1, Eqs. 4 and 6).
+
+`Encoder` and `Decoder` are the paper's. `ShallowEncoder` and `ShallowDecoder` are one convolution each and have the same
+interface: 128 features, one for each 4x4 pixels. All of them take and return arrays larger than the image where `size`
+says how many rows and columns are image (`nets.masking`).
+"""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-Dtype = Any
-
-
-def pad_edge(x: Float[Array, "n h w c"]) -> Float[Array, "n h+2 w+2 c"]:
-    """Repeats the outermost pixel once on each side: borders look like image, never like a dark frame."""
-    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-
-
-class Conv(nn.Module):
-    """3x3 convolution with edge padding; ceil(h / stride) rows come out, whatever the height."""
-
-    features: int
-    stride: int = 1
-    dtype: Dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 d"]:
-        single = x.shape[-1] == 1 and self.stride == 1
-        return nn.Conv(
-            self.features,
-            (3, 3),
-            (self.stride, self.stride),
-            padding="VALID",
-            dtype=self.dtype,
-            kernel_init=nn.initializers.he_normal(),
-            conv_general_dilated=_convolve_gray if single else jax.lax.conv_general_dilated,
-            name="conv",
-        )(pad_edge(x))
-
-
-def _convolve_gray(
-    x: Float[Array, "n h+2 w+2 1"], kernel: Float[Array, "3 3 1 o"], *how: Any, **more: Any
-) -> Float[Array, "n h w o"]:
-    """A convolution of one channel, which the matrix kernels do at a twentieth of their speed: they see 9 inputs."""
-
-    def plain(x: Array, kernel: Array) -> Array:
-        return jax.lax.conv_general_dilated(x, kernel, *how, **more)
-
-    @jax.custom_vjp
-    def convolve(x: Array, kernel: Array) -> Array:
-        return sum(
-            tap.reshape(1, 1, 1, -1) * shift for tap, shift in zip(kernel.reshape(9, -1), _shifts(x), strict=True)
-        )
-
-    def forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-        return convolve(x, kernel), (x, kernel)
-
-    def backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
-        x, kernel = saved
-        # JAX would add up each tap's gradient one pixel at a time; this is one product of 9 rows with all pixels.
-        planes = jnp.stack([shift.reshape(-1) for shift in _shifts(x)])
-        kernel_grad = (planes @ grad.reshape(-1, grad.shape[-1])).reshape(kernel.shape)
-        return jax.vjp(plain, x, kernel)[1](grad)[0], kernel_grad
-
-    convolve.defvjp(forward, backward)
-    return convolve(x, kernel)
-
-
-def _shifts(x: Float[Array, "n h+2 w+2 1"]) -> list[Float[Array, "n h w 1"]]:
-    rows, cols = x.shape[1] - 2, x.shape[2] - 2
-    return [x[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
-
-
-# Bilinear doubling followed by a 3x3 convolution, as one 3x3 convolution at the small size.
-#
-# Each pixel of the doubled map is a mean of two neighbors along either axis, so what the convolution sees from one
-# small cell is again a 3x3 window of small cells, with weights that depend on the pixel's parity only. The four
-# parities are four sets of output channels. The arithmetic is that of the convolution at the large size, but the
-# doubled map is never written, and the matrix kernels get four times the output channels: about half the time on a CPU.
-# At the border it is the same too: repeating the outermost cell and doubling gives the outermost pixel.
-
-
-def _doubling() -> Float[np.ndarray, "cell parity tap"]:
-    """Share of a small cell (before, own, after) in what each tap of the kernel reads, along one axis."""
-    shares = np.zeros((3, 2, 3), np.float32)
-    for parity in range(2):
-        for tap in range(3):
-            cell, odd = divmod(parity + tap - 1, 2)  # the pixel that is read, counted from the own cell's first
-            shares[cell + 1, parity, tap] = 0.75
-            shares[cell + 1 + (1 if odd else -1), parity, tap] = 0.25
-    return shares
-
-
-def parity_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 i 4 o"]:
-    """The kernel at the small size; the four are the parities of row and column, (0, 0), (0, 1), (1, 0), (1, 1)."""
-    shares = _doubling()
-    joined = jnp.einsum("apt,bqu,tuio->abipqo", shares, shares, kernel, precision=jax.lax.Precision.HIGHEST)
-    return joined.reshape(*kernel.shape[:3], 4, kernel.shape[3]).astype(kernel.dtype)
-
-
-def interleave(x: Float[Array, "n h w 4 c"]) -> Float[Array, "n 2*h 2*w c"]:
-    """Puts the four parities at their pixels."""
-    n, rows, cols, _, channels = x.shape
-    apart = x.reshape(n, rows, cols, 2, 2, channels)
-    return jnp.moveaxis(apart, 3, 2).reshape(n, 2 * rows, 2 * cols, channels)
-
-
-class PhaseBias(nn.Module):
-    """A bias per channel and pixel parity, added right after a convolution that follows an upsampling.
-
-    Bilinear upsampling followed by any convolution has a zero at the highest frequency: no choice of weights
-    can draw a one-pixel pattern, and a network can tell the four pixels of a 2x2 cell apart only through
-    texture. Four bias values instead of one give it the parity, so that ReLU can choose per pixel.
-    """
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n h w 4 c"]) -> Float[Array, "n h w 4 c"]:
-        channels = x.shape[-1]
-        bias = self.param("bias", nn.initializers.zeros_init(), (2, 2, channels)).astype(x.dtype)
-        return x + bias.reshape(1, 1, 1, 4, channels)
-
-
-class UpsampledConv(nn.Module):
-    """Bilinear doubling (half-pixel centers: what PyTorch and ONNX call align_corners=False) and a 3x3 convolution.
-
-    Calling it gives the map of twice the size, `parities` the same before its pixels are put in place.
-
-    Attributes:
-        features: Channels that come out.
-        phase_bias: One bias per pixel parity; False is one bias.
-        dtype: Type of the arithmetic.
-    """
-
-    features: int
-    phase_bias: bool = False
-    dtype: Dtype = jnp.float32
-
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w d"]:
-        return interleave(self.parities(x))
-
-    @nn.compact
-    def parities(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w 4 d"]:
-        y = nn.Conv(
-            self.features,
-            (3, 3),
-            padding="VALID",
-            use_bias=not self.phase_bias,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.he_normal(),
-            conv_general_dilated=_convolve,
-            name="conv",
-        )(pad_edge(x))
-        return PhaseBias(name="phase")(y) if self.phase_bias else y
-
-
-def _convolve(x: Float[Array, "n h+2 w+2 i"], kernel: Float[Array, "3 3 i o"], *how, **more) -> Array:
-    joined = parity_kernel(kernel)
-    y = jax.lax.conv_general_dilated(x, joined.reshape(*joined.shape[:3], -1), *how, **more)
-    return y.reshape(*y.shape[:3], 4, kernel.shape[3])
-
-
-# Encoder and decoder: what turns an image into features and features into an image (section 2.1, Eqs. 4 and 6).
-
+from camfuse_jax.nets.layers import Conv, Dtype, UpsampledConv, depth_to_space, interleave, pad_edge, space_to_depth
+from camfuse_jax.nets.masking import SHRINK, Size, bordered, shrunk
 
 ENCODER_STRIDES = (1, 2, 1, 2, 1)
 UPSAMPLED_BEFORE = (3, 4)
+
+Features = Float[Array, "n h4 w4 k"]
+Images = Float[Array, "n h w 1"]
+Named = dict[str, Array]
 
 
 class Encoder(nn.Module):
@@ -182,18 +37,24 @@ class Encoder(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image_sym: Float[Array, "n h w 1"]) -> tuple[Float[Array, "n h4 w4 k"], dict[str, Array]]:
+    def __call__(self, image_sym: Images, size: Size | None = None) -> tuple[Features, Named]:
         """Encodes images in [-1, 1].
+
+        Args:
+            image_sym: Images; beyond `size` they repeat the last row and column.
+            size: Rows and columns that are image; None for all.
 
         Returns:
             Features of shape (n, ceil((h + 2 margin)/4), ceil((w + 2 margin)/4), k), not negative, and every layer's
             output by name.
         """
         named = {}
-        margin = (self.margin, self.margin)
-        x = jnp.pad(image_sym.astype(self.dtype), ((0, 0), margin, margin, (0, 0)), mode="edge")
+        x = _with_margin(image_sym.astype(self.dtype), self.margin)
+        size = None if size is None else tuple(length + 2 * self.margin for length in size)
         for i, (width, stride) in enumerate(zip(self.widths, ENCODER_STRIDES, strict=True), start=1):
-            x = named[f"conv{i}"] = nn.relu(Conv(width, stride, dtype=self.dtype, name=f"conv{i}")(x))
+            size = shrunk(size, stride)
+            x = nn.relu(bordered(Conv(width, stride, dtype=self.dtype, name=f"conv{i}")(x), size))
+            named[f"conv{i}"] = x
         return x, named
 
 
@@ -202,7 +63,7 @@ class Decoder(nn.Module):
 
     Attributes:
         widths: Channels of the four 3x3 layers.
-        phase_bias: Give the convolutions after an upsampling one bias per pixel parity (see `upconv.PhaseBias`);
+        phase_bias: Give the convolutions after an upsampling one bias per pixel parity (see `layers.PhaseBias`);
             False is the paper's plain convolution.
         margin: The encoder's margin.
         dtype: Type of the arithmetic; parameters stay float32.
@@ -214,14 +75,13 @@ class Decoder(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, features: Float[Array, "n h4 w4 k"], size: tuple[int, int]
-    ) -> tuple[Float[Array, "n h w 1"], dict[str, Array]]:
+    def __call__(self, features: Features, shape: tuple[int, int], size: Size | None = None) -> tuple[Images, Named]:
         """Draws images from features.
 
         Args:
             features: Encoder features, or a weighted sum of them.
-            size: Height and width of the images that were encoded; the surplus of up to 3 rows and columns is cut off.
+            shape: Height and width of the images that were encoded; the surplus of up to 3 rows and columns is cut off.
+            size: Rows and columns of the features that are image; None for all.
 
         Returns:
             Images in [-1, 1], float32, and every layer's output by name.
@@ -230,19 +90,75 @@ class Decoder(nn.Module):
         x = features.astype(self.dtype)
         *widths, last = self.widths
         for i, width in enumerate(widths, start=1):
-            kind = self._upsampled if i in UPSAMPLED_BEFORE else self._plain
-            x = named[f"conv{i}"] = nn.relu(kind(width, i)(x))
+            if i in UPSAMPLED_BEFORE:
+                x = self._upsampled(width, i)(x)
+                size = None if size is None else tuple(2 * length for length in size)
+            else:
+                x = Conv(width, dtype=self.dtype, name=f"conv{i}")(x)
+            x = named[f"conv{i}"] = nn.relu(bordered(x, size))
         # The 1x1 layer comes before the last parities are put at their pixels: one channel is to move then, not 16.
         parities = nn.relu(self._upsampled(last, len(self.widths)).parities(x))
         named["conv4"] = interleave(parities)
         n, rows, cols, _, channels = parities.shape
         flat = nn.Conv(1, (1, 1), dtype=self.dtype, name="conv5")(parities.reshape(n, rows, cols * 4, channels))
         x = named["conv5"] = interleave(flat.reshape(n, rows, cols, 4, 1))
-        rows, cols = (slice(self.margin, self.margin + length) for length in size)
-        return jnp.tanh(x.astype(jnp.float32)[:, rows, cols, :]), named
-
-    def _plain(self, width: int, number: int) -> Conv:
-        return Conv(width, dtype=self.dtype, name=f"conv{number}")
+        return jnp.tanh(_without_margin(x.astype(jnp.float32), self.margin, shape)), named
 
     def _upsampled(self, width: int, number: int) -> UpsampledConv:
         return UpsampledConv(width, phase_bias=self.phase_bias, dtype=self.dtype, name=f"conv{number}")
+
+
+class ShallowEncoder(nn.Module):
+    """One linear 3x3 convolution over cells of 4x4 pixels, each output as a positive and a negative channel.
+
+    Attributes:
+        bands: Linear outputs; features are twice as many, band b at b and at bands + b.
+        margin: As for `Encoder`.
+        dtype: Type of the arithmetic; parameters stay float32.
+    """
+
+    bands: int = 64
+    margin: int = 4
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, image_sym: Images, size: Size | None = None) -> tuple[Features, Named]:
+        """Encodes images in [-1, 1]; arguments and result as for `Encoder`."""
+        del size  # the border is made of pixels, which repeat beyond the image however large the array is
+        cells = space_to_depth(_with_margin(image_sym.astype(self.dtype), self.margin + SHRINK), SHRINK)
+        x = _linear(self.bands, self.dtype)(cells)
+        x = jnp.concatenate([nn.relu(x), nn.relu(-x)], axis=-1)
+        return x, {"conv": x}
+
+
+class ShallowDecoder(nn.Module):
+    """One linear 3x3 convolution from features to the 4x4 pixels of each cell; the result is clipped to [-1, 1].
+
+    Attributes:
+        margin: The encoder's margin.
+        dtype: Type of the arithmetic; parameters stay float32.
+    """
+
+    margin: int = 4
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, features: Features, shape: tuple[int, int], size: Size | None = None) -> tuple[Images, Named]:
+        """Draws images from features; arguments and result as for `Decoder`."""
+        x = bordered(features.astype(self.dtype), size)
+        cells = _linear(SHRINK * SHRINK, self.dtype)(pad_edge(x)).astype(jnp.float32)
+        x = _without_margin(depth_to_space(cells, SHRINK), self.margin, shape)
+        return jnp.clip(x, -1, 1), {"conv": cells}
+
+
+def _linear(channels: int, dtype: Dtype) -> nn.Conv:
+    return nn.Conv(channels, (3, 3), padding="VALID", dtype=dtype, name="conv")
+
+
+def _with_margin(images: Images, margin: int) -> Images:
+    return jnp.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="edge")
+
+
+def _without_margin(images: Images, margin: int, shape: tuple[int, int]) -> Images:
+    rows, cols = (slice(margin, margin + length) for length in shape)
+    return images[:, rows, cols, :]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from camfuse_jax.config import NetConfig
 from camfuse_jax.nets import lapped_init
-from camfuse_jax.nets.autoencoder import Decoder, Encoder
+from camfuse_jax.nets.autoencoder import Decoder, Encoder, ShallowDecoder, ShallowEncoder
 from camfuse_jax.nets.classifier import Classifier
 
 _SIZE = (16, 16)  # any size serves to find the shapes
@@ -16,13 +16,17 @@ _VARIATION = 0.3  # of the taps of an averaging start
 _SMALLEST = 1e-5  # a channel that is silent is not blown up without bound
 
 
-def make_encoder(net: NetConfig, *, dtype: str = "float32") -> Encoder:
+def make_encoder(net: NetConfig, *, dtype: str = "float32") -> Encoder | ShallowEncoder:
     """The encoder of a config."""
+    if net.kind == "shallow":
+        return ShallowEncoder(net.encoder_widths[-1] // 2, margin=net.margin, dtype=jnp.dtype(dtype))
     return Encoder(net.encoder_widths, margin=net.margin, dtype=jnp.dtype(dtype))
 
 
-def make_decoder(net: NetConfig, *, dtype: str = "float32") -> Decoder:
+def make_decoder(net: NetConfig, *, dtype: str = "float32") -> Decoder | ShallowDecoder:
     """The decoder of a config."""
+    if net.kind == "shallow":
+        return ShallowDecoder(margin=net.margin, dtype=jnp.dtype(dtype))
     return Decoder(net.decoder_widths, phase_bias=net.phase_bias, margin=net.margin, dtype=jnp.dtype(dtype))
 
 
@@ -38,9 +42,12 @@ def init_autoencoder(net: NetConfig, *, seed: int) -> dict[str, Any]:
         `{"encoder": ..., "decoder": ...}`.
     """
     params = _random(net, seed)
-    if net.init == "lapped":
-        params["encoder"], params["decoder"] = lapped_init.start(params["encoder"], params["decoder"], seed=seed)
-    return {"encoder": params["encoder"], "decoder": params["decoder"]}
+    encoder, decoder = params["encoder"], params["decoder"]
+    if net.init == "lapped" and net.kind == "shallow":
+        encoder, decoder = lapped_init.lapped_shallow()
+    elif net.init == "lapped":
+        encoder, decoder = lapped_init.lapped_deep(encoder, decoder, seed=seed)
+    return {"encoder": encoder, "decoder": decoder}
 
 
 def init_classifier(net: NetConfig, *, seed: int) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""The classifier's depthwise layer as shifts and products, with its own gradient.
+"""The classifier that tells infrared from visible without ever mixing channels (section 2.1, Eqs. 1 and 2).
 
-A grouped convolution is tens of times slower than this in the gradient on a CPU, and so is the gradient that JAX
-derives from the shifts: its sums over all pixels per channel run one value at a time. Here they are products with a
-vector of ones, which the matrix kernels do at memory speed. The nine shifts of the gradient are a loop, whose inputs
-are stored once: written out, XLA computes them again inside each of the shifts, and compiles for minutes.
+Its depthwise layer is written as shifts and products, with its own gradient. A grouped convolution is tens of times
+slower than this in the gradient on a CPU, and so is the gradient that JAX derives from the shifts: its sums over all
+pixels per channel run one value at a time. Here they are products with a vector of ones, which the matrix kernels do at
+memory speed. The nine shifts of the gradient are a loop, whose inputs are stored once: written out, XLA computes them
+again inside each of the shifts, and compiles for minutes.
 """
 
 import functools
@@ -14,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from camfuse_jax.nets.autoencoder import Dtype, pad_edge
+from camfuse_jax.nets.layers import Dtype, pad_edge
+from camfuse_jax.nets.masking import Size, bordered, inside, shrunk
 
 Kernel = Float[Array, "b 3 3 k"]
 
@@ -94,9 +96,6 @@ def _spread(grad: Array, padded_shape: tuple[int, ...], stride: int) -> Array:
     return jax.lax.pad(grad, zero, ((0, 0, 0), (2, ends[0], stride - 1), (2, ends[1], stride - 1), (0, 0, 0)))
 
 
-# The classifier that tells infrared from visible without ever mixing channels (section 2.1, Eq. 2).
-
-
 class DepthwiseBranches(nn.Module):
     """Parallel depthwise 3x3 convolutions with bias and ReLU, summed: channel k sees nothing but channel k.
 
@@ -117,8 +116,8 @@ class DepthwiseBranches(nn.Module):
         scale = nn.initializers.variance_scaling(
             2.0 / self.branches, "fan_in", "normal", in_axis=(1, 2), out_axis=(), batch_axis=(0, 3)
         )
-        kernel = self.param("kernel", scale, (self.branches, 3, 3, channels)).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.branches, channels)).astype(self.dtype)
+        kernel = self.param("kernel", scale, (self.branches, 3, 3, channels), jnp.float32).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.branches, channels), jnp.float32).astype(self.dtype)
         return depthwise_branches(x.astype(self.dtype), kernel, bias, self.stride)
 
 
@@ -136,8 +135,10 @@ class Classifier(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, features: Float[Array, "n h4 w4 k"]) -> tuple[Float[Array, "n 2"], dict[str, Array]]:
-        """Classifies encoder features.
+    def __call__(
+        self, features: Float[Array, "n h4 w4 k"], size: Size | None = None
+    ) -> tuple[Float[Array, "n 2"], dict[str, Array]]:
+        """Classifies encoder features, of which the first `size` rows and columns are image (None: all).
 
         Returns:
             Logits (n, 2), columns ordered as `Modality`; sigmoid of them is P_c of Eq. 2. The named intermediates
@@ -146,11 +147,12 @@ class Classifier(nn.Module):
         named = {}
         x = features
         for i, stride in enumerate(self.strides, start=1):
-            x = named[f"depthwise{i}"] = DepthwiseBranches(
-                self.branches, stride, dtype=self.dtype, name=f"depthwise{i}"
-            )(x)
+            size = shrunk(size, stride)
+            layer = DepthwiseBranches(self.branches, stride, dtype=self.dtype, name=f"depthwise{i}")
+            x = named[f"depthwise{i}"] = bordered(layer(x), size)
         named["last"] = x = x.astype(jnp.float32)
-        named["pooled"] = pooled = jnp.mean(x, axis=(1, 2))
+        mask = None if size is None else inside(x, size)
+        named["pooled"] = pooled = jnp.mean(x, axis=(1, 2), where=mask)
         # Zero start: the weights then hold what training put there and nothing else (Eq. 3 squashes them).
         head = nn.Dense(2, use_bias=False, kernel_init=nn.initializers.zeros_init(), name="head")
         return head(pooled), named

@@ -26,6 +26,7 @@ ENCODER_WIDTHS = (16, 32, 64, 128, 128)
 DECODER_WIDTHS = (128, 64, 32, 16)
 
 _BANDS = 8  # per axis
+SIGNALS = 16  # pixels of a cell
 _HOP = 4
 _LENGTH = 12
 _GATE = 16.0  # larger than anything a convolution can bring at the wrong parity
@@ -34,8 +35,10 @@ _TOP = 0.995  # white is drawn as this: tanh never reaches 1
 _SHARPEN = {0: (-0.5, 1.5, 0.0), 1: (0.0, 1.5, -0.5)}  # undoes (3/4, 1/4) at even and odd pixels
 
 
-def start(encoder: dict[str, Any], decoder: dict[str, Any], *, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Replaces the parameters of a freshly made encoder and decoder by the lapped start.
+def lapped_deep(
+    encoder: dict[str, Any], decoder: dict[str, Any], *, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Replaces the parameters of a freshly made encoder and decoder by the lapped transform.
 
     Args:
         encoder: Parameters of `Encoder` at its default widths.
@@ -50,7 +53,7 @@ def start(encoder: dict[str, Any], decoder: dict[str, Any], *, seed: int) -> tup
     decoder_widths = tuple(decoder[f"conv{i}"]["conv"]["kernel"].shape[-1] for i in range(1, 5))
     if encoder_widths != ENCODER_WIDTHS or decoder_widths != DECODER_WIDTHS or "phase" not in decoder["conv3"]:
         raise UsageError(
-            f"The lapped start needs widths {ENCODER_WIDTHS} and {DECODER_WIDTHS} and phase bias, "
+            f"Lapped-transform initialization needs widths {ENCODER_WIDTHS} and {DECODER_WIDTHS} and phase bias, "
             f"got {encoder_widths} and {decoder_widths}.",
             "Use --net.init he for other networks.",
         )
@@ -59,6 +62,17 @@ def start(encoder: dict[str, Any], decoder: dict[str, Any], *, seed: int) -> tup
         encoder_out[f"conv{i}"] = {"conv": {"kernel": _mirror(core, first=i == 1), "bias": np.zeros(2 * core.shape[3])}}
     decoder_out = _decoder(np.random.default_rng(seed + 1))
     return _float32(encoder_out), _float32(decoder_out)
+
+
+def lapped_shallow() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters of `ShallowEncoder` and `ShallowDecoder` at their default widths: the transform and its inverse."""
+    order = [4 * row + col for row, col in map(_pixel, range(SIGNALS))]
+    analysis, synthesis = _analysis(), _synthesis()
+    kernel, inverse = np.empty_like(analysis), np.empty_like(synthesis)
+    kernel[:, :, order], inverse[..., order] = analysis, synthesis
+    encoder = {"conv": {"kernel": kernel, "bias": np.zeros(_BANDS**2)}}
+    decoder = {"conv": {"kernel": np.concatenate([inverse, -inverse], axis=2), "bias": np.zeros(SIGNALS)}}
+    return _float32(encoder), _float32(decoder)
 
 
 def _float32(tree: Any) -> Any:
@@ -136,6 +150,15 @@ def _inverse_axis() -> Float[ndarray, "3 8 4"]:
     return solution.reshape(3, _BANDS, _HOP)
 
 
+def _synthesis() -> Float[ndarray, "3 3 64 16"]:
+    axis = _inverse_axis()
+    synthesis = np.empty((3, 3, _BANDS**2, SIGNALS))
+    for signal in range(SIGNALS):
+        row, col = _pixel(signal)
+        synthesis[..., signal] = np.einsum("ia,jb->ijab", axis[:, :, row], axis[:, :, col]).reshape(3, 3, -1)
+    return synthesis
+
+
 def _bend() -> tuple[float, Float[ndarray, " 3"]]:
     """Slope at zero and changes of slope at the knots of a piecewise linear inverse of tanh."""
     x = np.linspace(0, 1, 2001)
@@ -146,12 +169,7 @@ def _bend() -> tuple[float, Float[ndarray, " 3"]]:
 
 
 def _decoder(rng: np.random.Generator) -> dict[str, Any]:
-    axis = _inverse_axis()
-    synthesis = np.empty((3, 3, _BANDS**2, 16))
-    for signal in range(16):
-        row, col = _pixel(signal)
-        synthesis[..., signal] = np.einsum("ia,jb->ijab", axis[:, :, row], axis[:, :, col]).reshape(3, 3, -1)
-    first = np.tile(synthesis, 4)
+    first = np.tile(_synthesis(), 4)
     first_bias = -np.repeat((0.0, *_KNOTS), 16)
     second = _random_core(rng, 64, 32)
     second[..., :16] = 0

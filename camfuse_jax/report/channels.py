@@ -10,11 +10,11 @@ from jaxtyping import Array, Bool, Float, Float64, UInt8
 from camfuse_jax import cam
 from camfuse_jax.config import Modality, NetConfig
 from camfuse_jax.fusion.dispatch import Buckets, run_by_size
-from camfuse_jax.fusion.forward import encoded, to_unit
+from camfuse_jax.fusion import spatial
+from camfuse_jax.fusion.forward import encode, to_unit
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.rules import smooth
 from camfuse_jax.nets.build import make_classifier, make_encoder
-from camfuse_jax.nets.masking import Size, features_size, inside, true_borders
+from camfuse_jax.nets.masking import Size, features_size, inside
 from camfuse_jax.system.runtime import compiler_options
 
 ROLES = ("highest weight", "smallest magnitude", "most negative")
@@ -119,7 +119,7 @@ def channel_sizes(
 ) -> Float64[np.ndarray, "2 k"]:
     """Size of each feature channel of both images, times its channel weight: what the weight acts on.
 
-    With rule `place` that is the mean absolute detail (the terms of the activity that chooses), with the other rules
+    With rule `spatial` that is the mean absolute detail (the terms of the activity that chooses), with the other rules
     the root mean square of the feature (the terms of Eq. 5). A channel with a large weight but no signal is small here.
 
     Args:
@@ -136,10 +136,10 @@ def channel_sizes(
 
 
 def _sizes(params: Params, ir: UInt8[Array, "h w"], vis: UInt8[Array, "h w"], size: Size | None) -> Float[Array, "2 k"]:
-    with true_borders(params.net, size):
-        features = encoded(params, to_unit(ir[None, ..., None]), to_unit(vis[None, ..., None]), size)
+    pair = [to_unit(image[None, ..., None]) for image in (ir, vis)]
+    features = encode(params, *pair, size)
     mask = None if size is None else inside(features, features_size(params.net, size))
-    if params.fusion.rule == "place":
-        detail = features - smooth(features, params.fusion.base_cells)
-        return params.channel_weights * jnp.mean(jnp.abs(detail), axis=(1, 2), where=mask)
+    if params.fusion.rule == "spatial":
+        detail = spatial.feature_detail(params, pair, jnp.split(features, 2), size)
+        return params.channel_weights * jnp.mean(jnp.abs(jnp.concatenate(detail)), axis=(1, 2), where=mask)
     return params.channel_weights * jnp.sqrt(jnp.mean(features**2, axis=(1, 2), where=mask))

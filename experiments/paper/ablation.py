@@ -17,8 +17,8 @@ import scipy
 from camfuse_jax.config import ClassifierConfig, Config, Modality, Rule, recipe
 from camfuse_jax.data.sources import GrayImage
 from camfuse_jax.data.workdir import Workdir
-from camfuse_jax.fusion.dispatch import plan
-from camfuse_jax.fusion.fuse import explain, fuse
+from camfuse_jax.fusion.dispatch import plan_programs
+from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params, save_params, with_rule
 from camfuse_jax.metrics.compare import significance
 from camfuse_jax.metrics.evaluate import choose_weights
@@ -130,7 +130,7 @@ class Scorer:
 
     def __init__(self, pairs: Sequence[Pair], folder: pathlib.Path):
         self._pairs, self._folder = list(pairs), folder
-        self._buckets = plan(vis.shape for *_, vis in pairs)
+        self._buckets = plan_programs(vis.shape for *_, vis in pairs)
         arrays = {f"{name}/{kind}": image for name, *both in pairs for kind, image in zip(Modality, both, strict=True)}
         self._sources = seal(arrays, json.dumps([name for name, *_ in pairs]))
 
@@ -163,7 +163,7 @@ class Scorer:
         )
 
     def _compute(self, params: Params, *, name: str, classify: bool) -> Scored:
-        fused = {pair: np.asarray(fuse(params, ir, vis, buckets=self._buckets)) for pair, ir, vis in self._pairs}
+        fused = {pair: np.asarray(fuse_arrays(params, ir, vis, buckets=self._buckets)) for pair, ir, vis in self._pairs}
         table = score(self._pairs, fused, metrics=KEYS, method=name)
         return Scored(table, self._right(params) if classify else None)
 
@@ -182,7 +182,7 @@ def _flat_ablate_scores(params: Params) -> dict[str, np.ndarray]:
 def _text(scored: Scored) -> str:
     content = {
         "rows": {image: dataclasses.asdict(scores) for image, scores in scored.table.rows.items()},
-        "stamp": scored.table.stamp,
+        "stamp": scored.table.tag,
         "right": scored.right,
     }
     return json.dumps({"scores": content, "sha256": digest(content)}, indent=1)

@@ -102,7 +102,7 @@ def ablation_markdown(result: Ablation) -> str:
 
 def ablation_json(result: Ablation) -> str:
     """All means, spreads, tests and the protocol."""
-    stamp = next(iter(result.tables.values()))[0].stamp
+    stamp = next(iter(result.tables.values()))[0].tag
     rows = [
         {
             "variant": v.name,
@@ -144,7 +144,7 @@ def _mark(test: Significance | None) -> str:
 
 
 def _legend(result: Ablation) -> list[str]:
-    stamp = next(iter(result.tables.values()))[0].stamp
+    stamp = next(iter(result.tables.values()))[0].tag
     lines = [
         f"{result.dataset}, {result.images // 2} test pairs, weights {result.weights}, rule {result.rule}; mean over "
         "images, ± the standard deviation over seeds."

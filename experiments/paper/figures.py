@@ -20,7 +20,7 @@ from camfuse_jax.data.pairs import image_files, listing
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import InputError, ResourceError, UsageError
-from camfuse_jax.fusion.fuse import fuse
+from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params
 from camfuse_jax.images.picture import read_gray
 from camfuse_jax.metrics.evaluate import choose_weights, folders_or_peers
@@ -350,7 +350,7 @@ def _columns_make_figures(
 ) -> dict[str, Image]:
     """All images of a pair by caption: sources, other methods, ours."""
     theirs = {method: _read(method, name, ir.shape, found) for method, found in files.items()}
-    return {"infrared": ir, "visible": vis, **theirs, "camfuse_jax": np.asarray(fuse(params, ir, vis))}
+    return {"infrared": ir, "visible": vis, **theirs, "camfuse_jax": np.asarray(fuse_arrays(params, ir, vis))}
 
 
 def _read(method: str, name: str, shape: tuple[int, ...], found: Mapping[str, Path]) -> Image:

@@ -13,12 +13,13 @@ from typing import Literal
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import ResourceError, UsageError
 from camfuse_jax.fusion.params import load_params
-from camfuse_jax.metrics.compare import BASELINES, Significance, ranks, significance
-from camfuse_jax.metrics.evaluate import OURS, choose_weights, folders_or_peers, fuse_pairs, score_folders
+from camfuse_jax.metrics.baselines import BASELINES
+from camfuse_jax.metrics.compare import Significance, ranks, significance
+from camfuse_jax.metrics.evaluate import OURS, choose_weights, folders_or_peers, write_fused
 from camfuse_jax.metrics.export import MISSING, write_tables
 from camfuse_jax.metrics.protocol import find_protocol
 from camfuse_jax.metrics.registry import PAPER_METRICS
-from camfuse_jax.metrics.table import ScoreTable
+from camfuse_jax.metrics.table import ScoreTable, score_folders
 from paper.published import EXTRA_KEYS, PUBLISHED, SOURCE
 
 # Tables 1 and 2: printed rows, rows scored here, ours and the baselines, each marked as what it is.
@@ -82,7 +83,7 @@ class PaperTable:
     @property
     def title(self) -> str:
         """What stands above the table."""
-        count = self.stamp["images"]
+        count = self.tag["images"]
         return (
             f"Table {self.number}. {PUBLISHED[self.dataset].name}, mean over {count} test pairs, weights {self.weights}"
         )
@@ -119,7 +120,7 @@ def paper_table(tables: Sequence[ScoreTable], *, dataset: str, ours: str, weight
         rows.append(_scored_row(kind, table, ranked[table.method], counted, mine))
     ordered = sorted(rows, key=lambda row: KINDS.index(row.kind))
     undefined = tuple(f"{line} ({table.method})" for table in tables for line in table.undefined())
-    stamp = tables[0].stamp
+    stamp = tables[0].tag
     return PaperTable(published.number, dataset, weights, keys, tuple(ordered), stamp, published.reading, undefined)
 
 
@@ -143,7 +144,7 @@ def _scored_row(
     tests: tuple[Significance, ...],
 ) -> Row:
     values = {key: table.mean(key) for key in table.metrics}
-    protocol = find_protocol(str(table.stamp["protocol"]))
+    protocol = find_protocol(str(table.tag["protocol"]))
     printed = {
         key: MISSING if value is None else f"{value:.{protocol.metric(key).digits}f}" for key, value in values.items()
     }
@@ -204,7 +205,7 @@ def table_csv(table: PaperTable) -> str:
     for row in table.rows:
         scored = row.kind != "published"
         cells = [_csv_cell(row, key) for key in table.keys]
-        protocol = f"{table.stamp['protocol']}:{table.stamp['id']}" if scored else "published"
+        protocol = f"{table.tag['protocol']}:{table.tag['id']}" if scored else "published"
         writer.writerow([row.kind, row.method, *cells, "" if row.mean_rank is None else row.mean_rank, protocol])
     return buffer.getvalue()
 
@@ -231,7 +232,7 @@ def table_json(table: PaperTable) -> str:
         "reading": table.reading,
         "rows": rows,
         "undefined": table.undefined,
-        "stamp": table.stamp,
+        "stamp": table.tag,
     }
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -255,7 +256,7 @@ def table_latex(table: PaperTable) -> str:
         cells = [_latex_cell(row, key) for key in table.keys]
         rank = "--" if row.mean_rank is None else f"{row.mean_rank:.2f}"
         lines.append(" & ".join([_escape(_name(row.method)), *cells, rank]) + r" \\")
-    protocol = f"Rows scored here: camfuse_jax, protocol {table.stamp['protocol']} ({table.stamp['id']})."
+    protocol = f"Rows scored here: camfuse_jax, protocol {table.tag['protocol']} ({table.tag['id']})."
     notes = " ".join(_to_latex(line) for line in (protocol, *legend(table), *table.reading))
     lines += [r"\bottomrule", r"\end{tabular}", r"\par\smallskip"]
     lines += [rf"\parbox{{\textwidth}}{{\footnotesize {notes}}}", r"\end{table*}"]
@@ -281,7 +282,7 @@ def legend(table: PaperTable) -> list[str]:
 
 
 def _stamp_lines(table: PaperTable) -> list[str]:
-    stamp = table.stamp
+    stamp = table.tag
     versions = ", ".join(f"{name} {version}" for name, version in stamp["versions"].items())
     lines = [
         f"Protocol `{stamp['protocol']}` ({stamp['id']}) of the rows scored here: {stamp['note']}",
@@ -379,7 +380,7 @@ def make_table(
     out = out or places.workdir / f"table-{places.label}"
     more = (*MORE_METRICS, *EXTRA_KEYS[places.dataset]) if metrics == "all" else ()
     keys = (*PAPER_METRICS, *more, "NOISE")
-    fused = fuse_pairs(params, pairs, out)
+    fused = write_fused(params, pairs, out)
     tables = score_folders(list(pairs), folders, others={OURS: fused}, metrics=keys, protocol=protocol)
     files = write_tables(tables, out / "scores", against=OURS, title="all")
     table = paper_table(tables, dataset=places.dataset, ours=OURS, weights=chosen)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from camfuse_jax.fusion.forward import fuse_unit
-from camfuse_jax.fusion.fuse import explain, fuse
+from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params, save_params, with_rule
 from camfuse_jax.images.picture import write_gray
 from camfuse_jax.pair.options import FuseSettings
@@ -33,15 +33,15 @@ def soak(*, count: int, seed: int) -> list[Outcome]:
     """
     rng = random.Random(seed)
     pairs = [(_typed(shape, kind, 0), _typed(shape, kind, 1)) for shape in SHAPES for kind in TYPES]
-    first = [np.asarray(fuse(fixtures.params(), *pair)) for pair in pairs]
+    first = [np.asarray(fuse_arrays(fixtures.params(), *pair)) for pair in pairs]
     for _ in range(count // 10):
-        np.asarray(fuse(fixtures.params(), *rng.choice(pairs)))
+        np.asarray(fuse_arrays(fixtures.params(), *rng.choice(pairs)))
     outcome = Outcome("fuses of mixed sizes", notes={"sizes and types": len(pairs)})
     before = resident_mebibytes()
     with compilations() as compiled:
         for number in range(count):
             index = rng.randrange(len(pairs))
-            same = np.array_equal(np.asarray(fuse(fixtures.params(), *pairs[index])), first[index])
+            same = np.array_equal(np.asarray(fuse_arrays(fixtures.params(), *pairs[index])), first[index])
             outcome.check(same, f"fuse {number} gave another image than the first of its size")
     grown = resident_mebibytes() - before
     outcome.notes |= {"memory grew MiB": round(grown, 1), "at the end MiB": round(before + grown)}
@@ -130,7 +130,7 @@ def sizes(*, largest: int, seed: int) -> list[Outcome]:
 
 def _fuse(shape: tuple[int, int], seed: int, outcome: Outcome) -> None:
     ir, vis = fixtures.picture(seed, shape), fixtures.picture(seed + 1, shape)
-    unit = np.asarray(fuse(fixtures.params(), *((image / 255).astype(np.float32) for image in (ir, vis))))
+    unit = np.asarray(fuse_arrays(fixtures.params(), *((image / 255).astype(np.float32) for image in (ir, vis))))
     good = unit.shape == shape and bool(np.isfinite(unit).all())
     outcome.check(good, f"{shape}: {unit.dtype} {unit.shape}")
 
@@ -180,12 +180,12 @@ def numbers(*, side: int, seed: int) -> list[Outcome]:
     for name, image in odd_images(side, seed).items():
         for pair in ((image, noise[0, ..., 0]), (noise[0, ..., 0], image), (image, image)):
             maps = np.stack([np.asarray(m) for m in explain(params, *pair)[:4]])
-            good = np.isfinite(np.asarray(fuse(params, *pair))).all()
+            good = np.isfinite(np.asarray(fuse_arrays(params, *pair))).all()
             defined.check(bool(good and maps.min() >= 0 and maps.max() <= 1), name)  # NaN compares as false
     same = Outcome("same result: run twice, batch, no jit")
-    whole = np.asarray(fuse(params, noise, other))
-    same.check(np.array_equal(whole, np.asarray(fuse(params, noise, other))), "a second run differs")
-    single = np.concatenate([np.asarray(fuse(params, a[None], b[None])) for a, b in zip(noise, other, strict=True)])
+    whole = np.asarray(fuse_arrays(params, noise, other))
+    same.check(np.array_equal(whole, np.asarray(fuse_arrays(params, noise, other))), "a second run differs")
+    single = np.concatenate([np.asarray(fuse_arrays(params, a[None], b[None])) for a, b in zip(noise, other, strict=True)])
     _near(same, "batch of 3 = 3 of one", whole, single, TOLERANCE)
     with jax.disable_jit():
         _near(same, "jit = no jit", whole, np.asarray(fuse_unit(params, noise, other)), COMPILED)
@@ -202,14 +202,14 @@ def _not_finite(params: Params, seed: int) -> list[Outcome]:
     ir, vis = (rng.uniform(size=(24, 160)).astype(np.float32) for _ in range(2))
     outcome = Outcome("NaN and infinity are never hidden")
     local = with_rule(params, "eq5")
-    clean = np.asarray(fuse(local, ir, vis))
+    clean = np.asarray(fuse_arrays(local, ir, vis))
     for value in (np.nan, np.inf, -np.inf):
         spoilt = ir.copy()
         spoilt[12, 8] = value
         outcome.check(
-            not np.isfinite(np.asarray(fuse(params, spoilt, vis))).any(), f"{value} gave a result with numbers"
+            not np.isfinite(np.asarray(fuse_arrays(params, spoilt, vis))).any(), f"{value} gave a result with numbers"
         )
-        fused = np.asarray(fuse(local, spoilt, vis))
+        fused = np.asarray(fuse_arrays(local, spoilt, vis))
         outcome.check(not np.isfinite(fused[12, 8]), f"rule eq5: {value} became a number")
         beyond = slice(8 + REACH, None)
         outcome.check(

@@ -42,7 +42,7 @@ def _label(case: Case) -> np.ndarray:
 def _jax(case: Case) -> Program:
     import jax
 
-    from camfuse_jax.fusion.fuse import fuse
+    from camfuse_jax.fusion.fuse import fuse_arrays
 
     jax.config.update("jax_enable_compilation_cache", False)
     params = load_params(case.weights)
@@ -53,7 +53,7 @@ def _jax(case: Case) -> Program:
 
     if case.work == "fuse":
         arguments = jax.device_put((params, *_images(case)))
-        call = functools.partial(lambda *given: fuse(*given).block_until_ready(), *arguments)
+        call = functools.partial(lambda *given: fuse_arrays(*given).block_until_ready(), *arguments)
     else:
         call = _jax_step(case, params)
     return Program(call, f"{device.platform} {device.device_kind}", peak)

@@ -15,7 +15,7 @@ import torch
 from camfuse_jax import cam
 from camfuse_jax.config import Config
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.fusion.fuse import explain, fuse
+from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.fusion.rules import combine
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
@@ -82,7 +82,7 @@ def _forward(params: Params, pairs: Images) -> Iterator[Row]:
     for name, ir, vis in pairs:
         with torch.no_grad():
             theirs = torch_fusion.fuse_u8(model, *(torch.tensor(x)[None, None] for x in (ir, vis)))[0, 0].numpy()
-        yield compare_levels(f"fused, 8 bit: {name}", np.asarray(fuse(params, ir, vis)), theirs)
+        yield compare_levels(f"fused, 8 bit: {name}", np.asarray(fuse_arrays(params, ir, vis)), theirs)
 
 
 def _intermediates(params: Params, model: CamFuse, both: np.ndarray) -> Iterator[Row]:
@@ -92,7 +92,7 @@ def _intermediates(params: Params, model: CamFuse, both: np.ndarray) -> Iterator
     seen = explain(params, both[:1], both[1:])
     ours["CAM at image size"] = np.concatenate([seen.ir_cam, seen.vis_cam])
     ours["CAAM at image size"] = np.concatenate([seen.ir_caam, seen.vis_caam])
-    ours["fused, float"] = fuse(params, both[:1], both[1:])
+    ours["fused, float"] = fuse_arrays(params, both[:1], both[1:])
     exact = _theirs(copy.deepcopy(model).double(), nchw(both).double())
     for name, value in _theirs(model, nchw(both)).items():
         yield compare(name, told, ours[name], value, exact=exact[name], allowed=FORWARD)
@@ -140,7 +140,7 @@ def _ours(params: Params, both: jax.Array) -> dict[str, jax.Array]:
             features[1:],
             channels,
             params.balance,
-            evidence=params.evidence_weights,
+            evidence=params.encoder_class_weights,
         ),
     }
 

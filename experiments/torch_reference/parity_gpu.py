@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import torch
 
-from camfuse_jax.fusion.fuse import fuse
+from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import Params
 from torch_reference import fusion as torch_fusion
 from torch_reference.bridge import from_params, nchw, nhwc
@@ -20,12 +20,12 @@ def rows(params: Params, pairs: Sequence[tuple[str, np.ndarray, np.ndarray]]) ->
     pair = [image[None, ..., None].astype(np.float32) / 255 for image in (ir, vis)]
     told = "x".join(map(str, pair[0].shape))
     with jax.default_device(jax.devices("cpu")[0]):
-        expected = np.asarray(fuse(params, *pair))
+        expected = np.asarray(fuse_arrays(params, *pair))
     if jax.default_backend() == "gpu":
         name = jax.devices()[0].device_kind
         for told_as, precision in (("float32", "highest"), ("TF32", "tensorfloat32"), ("bfloat16", "bfloat16")):
             with jax.default_matmul_precision(precision):
-                found = np.asarray(fuse(params, *pair))
+                found = np.asarray(fuse_arrays(params, *pair))
             yield compare(f"fused, {told_as}, camfuse_jax on {name}", told, expected, found, allowed=None)
     if torch.cuda.is_available():
         model = from_params(params).cuda()

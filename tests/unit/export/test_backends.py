@@ -12,7 +12,7 @@ import camfuse_jax
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.export import runtimes
 from camfuse_jax.export.runtimes import fuse
-from camfuse_jax.fusion.fuse import fuse as fuse_arrays
+from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import balanced, load_params, with_rule
 
 RUNTIMES = ("onnxruntime", "openvino")

@@ -13,7 +13,7 @@ from small_nets import NET, parts, small_params
 
 from camfuse_jax import explain, fuse
 from camfuse_jax.config import FusionConfig
-from camfuse_jax.fusion.dispatch import MOST, Buckets, Exact, Program, plan
+from camfuse_jax.fusion.dispatch import MOST, Buckets, Exact, Program, plan_programs
 
 PLACE = FusionConfig(base_cells=1.5, place_cells=0.7)
 ROOMY, EXACT = Buckets([Program(40, 40, False)]), Exact()
@@ -103,7 +103,7 @@ def test_shape_and_type_are_kept(dtype, shape):
 @settings(max_examples=8)
 @given(st.lists(st.tuples(st.integers(1, 900), st.integers(1, 900)), min_size=1, max_size=80))
 def test_a_plan_has_few_programs_and_holds_every_size(sizes):
-    buckets = plan(sizes)
+    buckets = plan_programs(sizes)
     planned = list(buckets.programs)
     assert len(planned) <= MOST
     for size in sizes:
@@ -112,9 +112,9 @@ def test_a_plan_has_few_programs_and_holds_every_size(sizes):
 
 
 def test_one_size_gets_its_own_program_and_near_sizes_share_one():
-    assert plan([(270, 361)] * 5).programs == [Program(270, 361, True)]
-    assert plan([(270, 361)] * 5 + [(262, 350)]).programs == [Program(270, 361, False)]
-    assert len(plan([(100, 100), (2000, 2000), (100, 100)]).programs) == 2
+    assert plan_programs([(270, 361)] * 5).programs == [Program(270, 361, True)]
+    assert plan_programs([(270, 361)] * 5 + [(262, 350)]).programs == [Program(270, 361, False)]
+    assert len(plan_programs([(100, 100), (2000, 2000), (100, 100)]).programs) == 2
 
 
 def test_sizes_as_they_come_get_few_programs_and_stay_with_theirs():

@@ -28,7 +28,7 @@ def _zeros(shapes):
 
 @functools.cache
 def _start(seed=0):
-    return lapped_init.start(*_shapes(Encoder(), Decoder()), seed=seed)
+    return lapped_init.lapped_deep(*_shapes(Encoder(), Decoder()), seed=seed)
 
 
 @jax.jit
@@ -87,7 +87,7 @@ def test_start_has_the_parameters_of_the_networks_and_is_repeatable():
     shapes, params = _shapes(Encoder(), Decoder()), _start()
     for wanted, made in zip(shapes, params, strict=True):
         assert jax.tree.map(lambda a: (a.shape, a.dtype), made) == jax.tree.map(lambda s: (s.shape, s.dtype), wanted)
-    again, other = lapped_init.start(*shapes, seed=0), lapped_init.start(*shapes, seed=1)
+    again, other = lapped_init.lapped_deep(*shapes, seed=0), lapped_init.lapped_deep(*shapes, seed=1)
     assert all(jax.tree.leaves(jax.tree.map(np.array_equal, params, again)))
     assert not all(jax.tree.leaves(jax.tree.map(np.array_equal, params, other)))
 
@@ -103,6 +103,6 @@ def test_start_has_the_parameters_of_the_networks_and_is_repeatable():
 )
 def test_other_networks_are_refused(encoder, decoder, named):
     with pytest.raises(UsageError) as caught:
-        lapped_init.start(*_shapes(encoder, decoder), seed=0)
+        lapped_init.lapped_deep(*_shapes(encoder, decoder), seed=0)
     assert named in caught.value.what
     assert "--net.init he" in caught.value.remedy

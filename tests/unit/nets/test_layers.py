@@ -7,7 +7,7 @@ import pytest
 import reference
 from random_params import random_params
 
-from camfuse_jax.nets.autoencoder import Conv, PhaseBias, UpsampledConv, interleave, pad_edge
+from camfuse_jax.nets.layers import Conv, PhaseBias, UpsampledConv, interleave, pad_edge
 
 
 def _normal(shape, seed=0):

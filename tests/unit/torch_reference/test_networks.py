@@ -20,7 +20,7 @@ from torch_reference.parity import _intermediates  # noqa: E402
 from torch_reference.rules import RULES  # noqa: E402
 
 from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, FusionConfig, Rule  # noqa: E402
-from camfuse_jax.fusion.fuse import fuse  # noqa: E402
+from camfuse_jax.fusion.fuse import fuse_arrays  # noqa: E402
 from camfuse_jax.fusion.params import balanced, save_params  # noqa: E402
 from camfuse_jax.fusion.rules import combine  # noqa: E402
 from camfuse_jax.nets.build import averaging_start, equalize, make_encoder  # noqa: E402
@@ -61,7 +61,7 @@ def _features(shape=(2, 11, 18, 6)):
 def test_every_rule_agrees(rule):
     params = small_params(fusion=FusionConfig(rule=rule, gain=1.5, base_cells=1.5, place_cells=0.7))
     ir, vis = _features()
-    expected = np.asarray(combine(params.fusion, ir, vis, params.channel_weights, evidence=params.evidence_weights))
+    expected = np.asarray(combine(params.fusion, ir, vis, params.channel_weights, evidence=params.encoder_class_weights))
     found = nhwc(RULES[rule](from_params(params), nchw(ir), nchw(vis)))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
@@ -86,7 +86,7 @@ def test_8_bit_images_agree():
     params = small_params(fusion=FusionConfig())
     ir, vis = np.random.default_rng(0).integers(256, size=(2, 1, 21, 34, 1), dtype=np.uint8)
     found = torch_fusion.fuse_u8(from_params(params), *(torch.tensor(np.moveaxis(x, 3, 1)) for x in (ir, vis)))
-    apart = np.abs(np.asarray(fuse(params, ir, vis), int) - np.moveaxis(found.numpy(), 1, 3))
+    apart = np.abs(np.asarray(fuse_arrays(params, ir, vis), int) - np.moveaxis(found.numpy(), 1, 3))
     assert apart.max() <= 1
     assert np.mean(apart) < 0.01
 
