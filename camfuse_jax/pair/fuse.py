@@ -1,7 +1,10 @@
 """One pair of frames as arrays in, one fused frame out: the step that files, videos and live loops share."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, UInt
+from scipy import ndimage
 
 from camfuse_jax.config import Backend
 from camfuse_jax.export.runtimes import fuse
@@ -9,6 +12,9 @@ from camfuse_jax.fusion.dispatch import Buckets
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.color import luma_unit, with_luma
 from camfuse_jax.images.ranges import by_rows
+from camfuse_jax.pair.register import fill_invalid
+
+_Plane = Float[np.ndarray, "h w"]
 
 
 def fuse_frame(
@@ -47,21 +53,38 @@ def fuse_frame(
     """
     color = np.ndim(vis_unit) == 3
     luma = by_rows(_luma, vis_unit) if color else np.asarray(vis_unit, np.float32)
-    ir = np.asarray(ir_unit, np.float32)
-    only_ir = None if vis_valid is None else ~vis_valid if ir_valid is None else ir_valid & ~vis_valid
-    if only_ir is not None:
-        luma = np.where(only_ir, ir, luma)
-    if ir_valid is not None:
-        ir = np.where(ir_valid, ir, luma)  # no edge of our making where an image ends
     options = {"backend": backend, "buckets": buckets, "max_memory": max_memory}
-    fused = np.clip(np.asarray(fuse(params, ir, luma, **options)), 0, 1)
-    for outside in (only_ir, None if ir_valid is None else ~ir_valid):
-        fused = fused if outside is None else np.where(outside, luma, fused)
+    fused, only_ir = _fused_luma(params, np.asarray(ir_unit, np.float32), luma, ir_valid, vis_valid, options)
     if gray or not color:
         return fused
-    if only_ir is not None:
-        vis_unit = np.where(only_ir[..., None], luma[..., None], vis_unit)
+    if only_ir is not None:  # its colors are no colors of the scene
+        vis_unit = np.where(only_ir[..., None], fused[..., None], vis_unit)
     return by_rows(lambda rgb, new: with_luma(rgb, new).astype(np.float32), vis_unit, fused)
+
+
+def _fused_luma(params: Params, ir: _Plane, luma: _Plane, ir_valid, vis_valid, options) -> tuple[_Plane, Any]:
+    """The fused luma and where it is the infrared image alone; None for nowhere.
+
+    What neither image shows is as in the visible one, and only the box around what is left is fused: a constant frame
+    around both moves nothing within.
+    """
+    if ir_valid is None and vis_valid is None:
+        return _fuse(params, ir, luma, options), None
+    ones = np.ones(luma.shape, bool)
+    ir_valid, vis_valid = (ones if mask is None else mask for mask in (ir_valid, vis_valid))
+    shown, only_ir = ir_valid | vis_valid, ir_valid & ~vis_valid
+    if not shown.any():
+        return luma, only_ir
+    (box,) = ndimage.find_objects(shown.astype(np.uint8))
+    seen = fill_invalid(np.where(only_ir, ir, luma)[box], shown[box])
+    fused = _fuse(params, np.where(ir_valid[box], ir[box], seen), seen, options)  # no edge where an image ends
+    result = luma.copy()
+    result[box] = np.where((ir_valid & vis_valid)[box], fused, np.where(only_ir, ir, luma)[box])
+    return result, only_ir
+
+
+def _fuse(params: Params, ir: _Plane, luma: _Plane, options: dict[str, Any]) -> _Plane:
+    return np.clip(np.asarray(fuse(params, ir, luma, **options)), 0, 1)
 
 
 def to_levels(unit: Float[np.ndarray, "*shape"], bits: int) -> UInt[np.ndarray, "*shape"]:

@@ -73,10 +73,8 @@ def prepare_pair(ir: Picture, vis: Picture, settings: FrameSettings) -> Prepared
     ir_unit, note = scalar_ir(ir_unit)
     notes += [note] if note else []
     notes += ["ir: its alpha is left out"] if ir.alpha is not None else []
-    # Nothing that is no scene may smear into the scene when the images are resampled.
-    ir_valid, vis_valid = getattr(ir, "valid", None), getattr(vis, "valid", None)
-    ir_unit, vis_unit = fill_invalid(ir_unit, ir_valid), fill_invalid(vis_unit, vis_valid)
-    pair = PreparedPair(ir_unit, vis_unit, ir_valid, vis_valid, vis.alpha, vis.icc)
+    masks = getattr(ir, "valid", None), getattr(vis, "valid", None)
+    pair = PreparedPair(ir_unit, vis_unit, *masks, vis.alpha, vis.icc)
     pair.details = {"ir range": ir_how, "vis range": vis_how}
     _fit_sizes(pair, settings, notes)
     _set_polarity(pair, settings, notes)
@@ -132,9 +130,11 @@ def _fit_sizes(pair: PreparedPair, settings: FrameSettings, notes: list[str]) ->
             notes.append("the two sizes differ in shape: one is stretched, and the views probably differ")
         notes.append(f"sizes differ: resampled to that of {settings.fit}")
         if settings.fit == "vis":
-            pair.ir_unit, pair.ir_valid = resize(pair.ir_unit, *size), resize_mask(pair.ir_valid, *size)
+            pair.ir_unit = resize(fill_invalid(pair.ir_unit, pair.ir_valid), *size)  # nothing smears into the scene
+            pair.ir_valid = resize_mask(pair.ir_valid, *size)
             return
-        pair.vis_unit, pair.vis_valid = resize(pair.vis_unit, *ir_size), resize_mask(pair.vis_valid, *ir_size)
+        pair.vis_unit = resize(fill_invalid(pair.vis_unit, pair.vis_valid), *ir_size)
+        pair.vis_valid = resize_mask(pair.vis_valid, *ir_size)
         if pair.alpha is not None:
             top = np.iinfo(pair.alpha.dtype).max
             alpha = resize((pair.alpha / top).astype(np.float32), *ir_size)
@@ -145,7 +145,7 @@ def _move_ir(pair: PreparedPair, homography: np.ndarray) -> None:
     """Onto the visible image; its new border shows nothing."""
     size = pair.vis_unit.shape[:2]
     mask = warp_mask(pair.ir_valid, homography, *size)
-    pair.ir_unit, inside = warp(pair.ir_unit, homography, *size)
+    pair.ir_unit, inside = warp(fill_invalid(pair.ir_unit, pair.ir_valid), homography, *size)
     pair.ir_valid = both(inside, mask)
 
 
