@@ -12,7 +12,7 @@ from camfuse_jax.fusion.dispatch import Buckets
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.color import luma_unit, with_luma
 from camfuse_jax.images.ranges import by_rows
-from camfuse_jax.pair.register import fill_invalid
+from camfuse_jax.pair.register import fill_nearest
 
 _Plane = Float[np.ndarray, "h w"]
 
@@ -76,7 +76,7 @@ def _fused_luma(params: Params, ir: _Plane, luma: _Plane, ir_valid, vis_valid, o
     if not shown.any():
         return luma, only_ir
     (box,) = ndimage.find_objects(shown.astype(np.uint8))
-    seen = fill_invalid(np.where(only_ir, ir, luma)[box], shown[box])
+    seen = fill_nearest(np.where(only_ir, ir, luma)[box], shown[box])
     fused = _fuse(params, np.where(ir_valid[box], ir[box], seen), seen, options)  # no edge where an image ends
     result = luma.copy()
     result[box] = np.where((ir_valid & vis_valid)[box], fused, np.where(only_ir, ir, luma)[box])

@@ -12,7 +12,7 @@ from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.ranges import unit_samples
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.register import align, both, fill_invalid, find_shift, resize, resize_mask, warp, warp_mask
+from camfuse_jax.pair.register import align, both, fill_nearest, find_shift, resize, resize_mask, warp, warp_mask
 
 _SHIFT_SCORE, _SHIFT_GAIN, _SHIFT_SHARE, _SHIFT_PIXELS = 6.0, 0.03, 0.01, 4.0
 _ASPECT = 1.02
@@ -130,10 +130,10 @@ def _fit_sizes(pair: PreparedPair, settings: FrameSettings, notes: list[str]) ->
             notes.append("the two sizes differ in shape: one is stretched, and the views probably differ")
         notes.append(f"sizes differ: resampled to that of {settings.fit}")
         if settings.fit == "vis":
-            pair.ir_unit = resize(fill_invalid(pair.ir_unit, pair.ir_valid), *size)  # nothing smears into the scene
+            pair.ir_unit = resize(fill_nearest(pair.ir_unit, pair.ir_valid), *size)  # nothing smears into the scene
             pair.ir_valid = resize_mask(pair.ir_valid, *size)
             return
-        pair.vis_unit = resize(fill_invalid(pair.vis_unit, pair.vis_valid), *ir_size)
+        pair.vis_unit = resize(fill_nearest(pair.vis_unit, pair.vis_valid), *ir_size)
         pair.vis_valid = resize_mask(pair.vis_valid, *ir_size)
         if pair.alpha is not None:
             top = np.iinfo(pair.alpha.dtype).max
@@ -145,7 +145,7 @@ def _move_ir(pair: PreparedPair, homography: np.ndarray) -> None:
     """Onto the visible image; its new border shows nothing."""
     size = pair.vis_unit.shape[:2]
     mask = warp_mask(pair.ir_valid, homography, *size)
-    pair.ir_unit, inside = warp(fill_invalid(pair.ir_unit, pair.ir_valid), homography, *size)
+    pair.ir_unit, inside = warp(fill_nearest(pair.ir_unit, pair.ir_valid), homography, *size)
     pair.ir_valid = both(inside, mask)
 
 

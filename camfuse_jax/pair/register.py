@@ -79,7 +79,7 @@ def both(one: Mask, other: Mask) -> Mask:
     return other if one is None else one if other is None else one & other
 
 
-def fill_invalid(image: Float[np.ndarray, "h w *c"], mask: Mask) -> Float[np.ndarray, "h w *c"]:
+def fill_nearest(image: Float[np.ndarray, "h w *c"], mask: Mask) -> Float[np.ndarray, "h w *c"]:
     """The image with the nearest pixel that counts in place of each that does not: no edge, and nothing to smear."""
     if mask is None or mask.all() or not mask.any():
         return image
@@ -134,7 +134,7 @@ def edge_strength(image: Image2d, mask: Mask = None, *, sigma: float = 1.5) -> I
     Compressed by a square root so that a few strong edges do not decide alone, and free of its local mean. 0 beside
     and outside what the mask holds.
     """
-    strength = np.sqrt(ndimage.gaussian_gradient_magnitude(fill_invalid(np.asarray(image, np.float64), mask), sigma))
+    strength = np.sqrt(ndimage.gaussian_gradient_magnitude(fill_nearest(np.asarray(image, np.float64), mask), sigma))
     strength -= ndimage.gaussian_filter(strength, 8 * sigma)
     if mask is not None:
         strength[~ndimage.binary_erosion(mask, iterations=_BORDER, border_value=1)] = 0

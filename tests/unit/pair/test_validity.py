@@ -13,7 +13,7 @@ from camfuse_jax.pair.fuse import fuse_frame
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
 from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
-from camfuse_jax.pair.register import align, edge_strength, fill_invalid, find_shift, resize_mask, warp, warp_mask
+from camfuse_jax.pair.register import align, edge_strength, fill_nearest, find_shift, resize_mask, warp, warp_mask
 
 FRAME = 20
 
@@ -46,8 +46,8 @@ def _picture(unit, valid=None):
 def test_the_nearest_pixel_that_counts_stands_in():
     image, mask = np.arange(12.0).reshape(3, 4), np.ones((3, 4), bool)
     mask[:, 2:] = False
-    np.testing.assert_array_equal(fill_invalid(image, mask), np.repeat(image[:, :2], [1, 3], axis=1))
-    assert fill_invalid(image, ~(mask | True)) is image
+    np.testing.assert_array_equal(fill_nearest(image, mask), np.repeat(image[:, :2], [1, 3], axis=1))
+    assert fill_nearest(image, ~(mask | True)) is image
 
 
 def test_masks_move_with_their_images_and_lose_what_is_mixed():
