@@ -51,7 +51,7 @@ class NetConfig:
         strides: Step of each of the classifier's layers.
     """
 
-    kind: Literal["deep", "shallow"] = "deep"
+    kind: Literal["deep", "shallow"] = dataclasses.field(default="deep", metadata=_ADDED)
     encoder_widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     decoder_widths: tuple[int, ...] = (128, 64, 32, 16)
     phase_bias: bool = True

@@ -28,8 +28,8 @@ class Loader:
 
     Args:
         source: Records by index.
-        example: Makes one example from a record and a random generator.
-        batch_size: Examples per batch.
+        example: Makes the images of one record with a random generator: arrays with a leading axis of images.
+        batch_size: Records per batch.
         seed: Seed of order and augmentation.
         step: Number of the first batch.
         threads: Threads that decode and augment.
@@ -87,7 +87,7 @@ class Loader:
         return self
 
     def __next__(self) -> Example:
-        """Returns the next batch: arrays of shape (batch_size, ...)."""
+        """Returns the next batch: the images of `batch_size` records, joined along their leading axis."""
         for step in range(self._step, self._step + self._ahead):
             if step not in self._pending:
                 self._pending[step] = self._pool.submit(self._batch, step, self._indices(step))
@@ -122,4 +122,4 @@ class Loader:
     def _batch(self, step: int, indices: np.ndarray) -> Example:
         rng = np.random.default_rng([self._seed, 1, step])
         examples = [self._example(self._source[int(i)], rng) for i in indices]
-        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+        return {name: np.concatenate([example[name] for example in examples]) for name in examples[0]}

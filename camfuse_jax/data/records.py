@@ -116,7 +116,12 @@ def pair_source(
 
 
 def photo_source(
-    *, data: Path | None = None, tfds_dir: Path, folders: Sequence[str] | None = None, download: bool = False
+    *,
+    data: Path | None = None,
+    tfds_dir: Path,
+    folders: Sequence[str] | None = None,
+    download: bool = False,
+    count: int = 0,
 ) -> "RecordSource | FileSource":
     """The photographs, prepared first if need be.
 
@@ -125,6 +130,7 @@ def photo_source(
         tfds_dir: As for `prepare`.
         folders: Only those below these folders of the data folder, e.g. `["coco"]`; None means all.
         download: As for `prepare`.
+        count: Only the first so many; 0 means all.
 
     Returns:
         The photographs, folder after folder by name, decoded at each access.

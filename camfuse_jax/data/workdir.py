@@ -63,11 +63,11 @@ class Workdir:
             return ["photos", *NAMED]
         return [SYNTHETIC] if self.dataset == SYNTHETIC else [self.label]
 
-    def photos(self) -> Source | None:
-        """Everyday photographs for the auto-encoder; None for a user's own folder, which has only its pairs."""
-        if self.dataset in NAMED:
-            return CachedSource(photo_source(data=self.data, tfds_dir=self.records, download=self.download))
-        return None
+    def photos(self, count: int = 0) -> Source | None:
+        """The first `count` photographs for the auto-encoder (0: all); None for a user's own folder, which has none."""
+        if self.dataset not in NAMED:
+            return None
+        return CachedSource(photo_source(data=self.data, tfds_dir=self.records, download=self.download, count=count))
 
     def pairs_for_autoencoder(self) -> list[PairSource]:
         """Training pairs whose images the auto-encoder sees: of both named data sets, whichever is asked for."""

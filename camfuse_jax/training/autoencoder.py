@@ -1,149 +1,154 @@
 """Stage `ae`: trains encoder and decoder to give back photographs (Eqs. 7-9)."""
 
-import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from camfuse_jax import losses
 from camfuse_jax.config import Config, recipe
-from camfuse_jax.data.examples import PhotoExample, take_window, windows
+from camfuse_jax.data.examples import PhotoExample, WindowSource
 from camfuse_jax.data.loader import Loader
-from camfuse_jax.data.sources import ConcatSource, PairSource, Source
+from camfuse_jax.data.sources import ConcatSource
 from camfuse_jax.data.workdir import Workdir
-from camfuse_jax.errors import CheckpointError
+from camfuse_jax.errors import CheckpointError, UsageError
 from camfuse_jax.nets.build import init_autoencoder, make_decoder, make_encoder
-from camfuse_jax.training import checkpoint, processes
-from camfuse_jax.training.checkpoint import open_checkpoints
-from camfuse_jax.training.loop import Task, fit
+from camfuse_jax.training import processes
+from camfuse_jax.training.checkpoint import Checkpoints, read_stage_config
+from camfuse_jax.training.loop import fit
 from camfuse_jax.training.step import LossFn, TrainState, make_optimizer
 
 _WINDOW, _STRIDE = 256, 128
+_STEP = 4  # of the encoder: by as many pixels features move with the image by themselves
+_BORDER = 8  # pixels that are not compared, where a shift brought other surroundings
 
 
-class WindowSource:
-    """Sliding windows over both images of every pair, as single images.
-
-    Args:
-        pairs: Pairs.
-        size: Side of a window in pixels.
-        stride: Step in pixels.
-    """
-
-    def __init__(self, pairs: PairSource, *, size: int, stride: int):
-        self._windows = []
-        for i in range(len(pairs)):
-            _, *images = pairs[i]
-            self._windows += [
-                (image, top, left) for image in images for top, left in windows(image.shape, size=size, stride=stride)
-            ]
-        self._size = size
-
-    def __len__(self) -> int:
-        """Number of windows."""
-        return len(self._windows)
-
-    def __getitem__(self, index: int) -> Any:
-        """One window, uint8 (size, size)."""
-        image, top, left = self._windows[index]
-        return take_window(image, top, left, self._size)
-
-
-class FirstOf:
-    """The first records of a source.
-
-    Args:
-        source: Records.
-        count: How many of them at most; 0 means all.
-    """
-
-    def __init__(self, source: Source, count: int):
-        self._source = source
-        self._count = min(count, len(source)) if count else len(source)
-
-    def __len__(self) -> int:
-        """Number of records."""
-        return self._count
-
-    def __getitem__(self, index: int) -> Any:
-        """One record."""
-        return self._source[index]
-
-
-def stage_config(config: Config, places: Workdir) -> dict[str, Any]:
+def autoencoder_identity(config: Config, workdir: Workdir) -> dict[str, Any]:
     """What the auto-encoder's weights depend on."""
     return {
         "stage": "ae",
-        "net": dataclasses.asdict(config.net),
+        "net": recipe(config.net),
         "ae": recipe(config.ae),
         "seed": config.seed,
-        "images": places.photo_parts(),
+        "images": workdir.photo_parts(),
     }
 
 
-def reconstruct(config: Config, params: Any, image_sym: jax.Array, *, dtype: str = "float32") -> jax.Array:
-    """Encodes and decodes images in [-1, 1]."""
-    features, _ = make_encoder(config.net, dtype=dtype).apply({"params": params["encoder"]}, image_sym)
-    decoder = make_decoder(config.net, dtype=dtype)
-    return decoder.apply({"params": params["decoder"]}, features, image_sym.shape[1:3])[0]
+def make_autoencoder_loss(config: Config) -> LossFn:
+    """L_ae of Eq. 7, with the mixtures and channel gains that the config asks for."""
+    encoder = make_encoder(config.net, dtype=config.ae.dtype)
+    decoder = make_decoder(config.net, dtype=config.ae.dtype)
 
+    def encode(params: Any, image: jax.Array) -> jax.Array:
+        return encoder.apply({"params": params["encoder"]}, image)[0]
 
-def make_loss(config: Config) -> LossFn:
-    """L_ae of Eq. 7 over one shard of a batch."""
+    def decode(params: Any, features: jax.Array, size: tuple[int, int]) -> jax.Array:
+        return decoder.apply({"params": params["decoder"]}, features, size)[0]
 
     def loss_fn(params: Any, frozen: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        del frozen, step
-        restored = reconstruct(config, params, batch["image"], dtype=config.ae.dtype)
-        loss, parts = losses.autoencoder_loss(batch["image"], restored, ssim_weight=config.ae.ssim_weight)
-        return jnp.mean(loss), jax.tree.map(jnp.mean, parts)
+        del frozen
+        image = batch["image"]
+        wanted, features = image, encode(params, image)
+        if config.ae.mixtures:
+            own = _chosen(len(image), config.ae.mixtures)
+            share = batch["share"][own].reshape(-1, 1, 1, 1)
+            wanted, features = (
+                jnp.concatenate([x, share * x[own] + (1 - share) * x[own + 1]]) for x in (wanted, features)
+            )
+        restored = decode(params, features, image.shape[1:3])
+        loss, parts = losses.autoencoder_loss(wanted, restored, ssim_weight=config.ae.ssim_weight)
+        loss, parts = jnp.mean(loss), jax.tree.map(jnp.mean, parts)
+        if config.ae.channel_gains:
+            key = jax.random.fold_in(jax.random.key(config.seed), step)
+            apart = shifted_apart(params, image[_chosen(len(image), config.ae.channel_gains)], key)
+            loss, parts["shifted"] = loss + config.ae.channel_gains * apart, apart
+        return loss, parts
+
+    def shifted_apart(params: Any, image: jax.Array, key: jax.Array) -> jax.Array:
+        """L_ae between the images that the same channel gains make of two windows, one to three pixels apart."""
+        gain_key, shift_key = jax.random.split(key)
+        shift = jax.random.randint(shift_key, (2,), 1, _STEP)
+        side = image.shape[1] - _STEP
+        gains = jax.random.uniform(gain_key, (config.net.encoder_widths[-1],), jnp.float32, 0.0, 2.0)
+        still, moved = (
+            decode(params, gains * encode(params, window), (side, side))
+            for window in (image[:, :side, :side], _window(image, shift, side))
+        )
+        inner = side - _STEP - 2 * _BORDER
+        pieces = (_window(still, shift + _BORDER, inner), _window(moved, shift * 0 + _BORDER, inner))
+        return jnp.mean(losses.autoencoder_loss(*pieces, ssim_weight=config.ae.ssim_weight)[0])
 
     return loss_fn
 
 
-def train_autoencoder(config: Config, places: Workdir) -> TrainState:
+def _window(image: jax.Array, corner: jax.Array, side: int) -> jax.Array:
+    return jax.lax.dynamic_slice(image, (0, corner[0], corner[1], 0), (len(image), side, side, image.shape[3]))
+
+
+def _chosen(count: int, share: float) -> np.ndarray:
+    """Every 1/share-th image of a batch, so that the choice does not depend on how devices share the batch.
+
+    Raises:
+        UsageError: If the batch is too small for one.
+    """
+    chosen = np.floor(np.arange(int(count * share)) / share).astype(int)
+    if not chosen.size:
+        raise UsageError(
+            f"A device's part of a batch, {count} images, is too small for a share of {share:g}.",
+            "Use a larger --ae.batch-size or fewer devices.",
+        )
+    return chosen
+
+
+def train_autoencoder(config: Config, workdir: Workdir) -> TrainState:
     """Trains the auto-encoder, or goes on where its last checkpoint is.
 
     Returns:
         The final state; `params` has `encoder` and `decoder`.
     """
-    checkpoints = open_checkpoints(places.ae_folder, stage_config(config, places))
-    with checkpoints, _loader(config, places) as loader:
+    checkpoints = Checkpoints(workdir.ae_folder, autoencoder_identity(config, workdir))
+    with checkpoints, _loader(config, workdir) as loader:
         steps = config.ae.epochs * (config.ae.steps_per_epoch or loader.batches_per_epoch)
-        task = Task(
+        return fit(
             "ae",
-            init_autoencoder(config.net, seed=config.seed),
-            {},
-            make_loss(config),
+            make_autoencoder_loss(config),
             make_optimizer(config.ae, total_steps=steps),
+            init_autoencoder(config.net, seed=config.seed),
+            loader,
+            config=config.ae,
+            total_steps=steps,
+            checkpoints=checkpoints,
         )
-        return fit(task, loader, config=config.ae, total_steps=steps, checkpoints=checkpoints)
 
 
-def load_autoencoder(config: Config, places: Workdir) -> dict[str, Any]:
+def load_autoencoder(config: Config, workdir: Workdir) -> dict[str, Any]:
     """Reads the trained auto-encoder of a workdir: `{"encoder", "decoder"}`.
 
     Raises:
         CheckpointError: If there is none, it is not trained to its end, or it was trained with another network.
     """
-    processes.in_leader(lambda: checkpoint.read(places.ae_folder))
-    with open_checkpoints(places.ae_folder, stage_config(config, places), writable=False) as checkpoints:
+    processes.in_leader(lambda: read_stage_config(workdir.ae_folder))
+    with Checkpoints(workdir.ae_folder, autoencoder_identity(config, workdir), writable=False) as checkpoints:
         params = init_autoencoder(config.net, seed=config.seed)
         like = TrainState(jnp.int32(0), params, make_optimizer(config.ae, total_steps=2).init(params))
         state = checkpoints.restore(like)
         if not checkpoints.finished:
             raise CheckpointError(
-                f"The auto-encoder in {places.ae_folder} is trained to step {checkpoints.latest} only.",
+                f"The auto-encoder in {workdir.ae_folder} is trained to step {checkpoints.latest} only.",
                 "Finish it with --stage ae first.",
             )
     return state.params
 
 
-def _loader(config: Config, places: Workdir) -> Loader:
-    parts = []
-    photos = places.photos()
+def _loader(config: Config, workdir: Workdir) -> Loader:
+    parts: list[Any] = []
+    photos = workdir.photos(config.ae.photos)
     if photos is not None:
-        parts.append(FirstOf(photos, config.ae.photos))
+        parts.append(photos)
     if config.ae.pair_images or photos is None:
-        parts += [WindowSource(pairs, size=_WINDOW, stride=_STRIDE) for pairs in places.pairs_for_autoencoder()]
-    return Loader(ConcatSource(*parts), PhotoExample(config.ae.crop), batch_size=config.ae.batch_size, seed=config.seed)
+        for pairs in workdir.pairs_for_autoencoder():
+            images = (image for i in range(len(pairs)) for image in pairs[i][1:])
+            parts.append(WindowSource(images, size=_WINDOW, stride=_STRIDE))
+    example = PhotoExample(config.ae.crop, share=config.ae.mixtures > 0)
+    return Loader(ConcatSource(*parts), example, batch_size=config.ae.batch_size, seed=config.seed)

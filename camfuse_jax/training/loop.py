@@ -1,7 +1,6 @@
 """The training loop both stages share: restore, step, report, save."""
 
 import contextlib
-import dataclasses
 import math
 import sys
 from typing import Any
@@ -18,42 +17,32 @@ from camfuse_jax.system import signals
 from camfuse_jax.training import processes
 from camfuse_jax.training import step as parallel
 from camfuse_jax.training.checkpoint import Checkpoints
-from camfuse_jax.training.progress import Progress, Unseen
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What a stage trains.
-
-    Attributes:
-        title: Name shown while training.
-        params: Parameters at the start.
-        frozen: Parameters that are used but not trained.
-        loss_fn: See `parallel.make_step`.
-        tx: Optimizer.
-    """
-
-    title: str
-    params: Any
-    frozen: Any
-    loss_fn: parallel.LossFn
-    tx: optax.GradientTransformation
+from camfuse_jax.training.progress import Progress
+from camfuse_jax.training.step import LossFn, TrainState
 
 
 def fit(
-    task: Task,
+    title: str,
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation,
+    params: Any,
     loader: Loader,
     *,
+    frozen: Any = None,
     config: TrainConfig,
     total_steps: int,
     checkpoints: Checkpoints,
     devices: int | None = None,
-) -> parallel.TrainState:
+) -> TrainState:
     """Trains to `total_steps`, going on from the newest checkpoint.
 
     Args:
-        task: What to train.
+        title: Name shown while training.
+        loss_fn: See `make_step`.
+        tx: Optimizer.
+        params: Parameters before training.
         loader: Batches; it is moved to the step training goes on from.
+        frozen: Parameters that are used but not trained.
         config: Intervals and batch size.
         total_steps: Steps of the whole stage.
         checkpoints: Where the state is kept.
@@ -67,28 +56,27 @@ def fit(
         StoppedError: If a signal came; the steps taken until then are saved.
     """
     devices = devices or jax.device_count()
-    state = parallel.TrainState(jnp.int32(0), task.params, task.tx.init(task.params))
-    # Other machines' processes may have computed the start with other last bits.
+    state = TrainState(jnp.int32(0), params, tx.init(params))
+    # Other machines' processes may have computed the initial values with other last bits.
     state = processes.spread(state) if checkpoints.latest is None else checkpoints.restore(state)
     first = int(state.step)
     if first >= total_steps:
-        print(f"{task.title}: already trained to step {first}", file=sys.stderr)
+        print(f"{title}: already trained to step {first}", file=sys.stderr)
         return jax.tree.map(np.asarray, state)
     loader.restore({**loader.state(), "step": first})
-    step_fn = parallel.make_step(task.loss_fn, task.tx, devices=devices)
-    progress = (Progress if processes.leads() else Unseen)(
-        task.title,
+    step_fn = parallel.make_step(loss_fn, tx, devices=devices)
+    replicated, frozen = (parallel.replicate(tree, devices=devices) for tree in (state, frozen or {}))
+    recent: list[dict[str, jax.Array]] = []
+    progress = Progress(
+        title,
         total_steps=total_steps,
         first_step=first,
         batch_size=config.batch_size,
-        metrics_file=checkpoints.folder / "metrics.jsonl",
+        metrics_file=checkpoints.folder / "metrics.jsonl" if processes.leads() else None,
     )
-    replicated = parallel.replicate(state, devices=devices)
-    recent: list[dict[str, jax.Array]] = []
     with contextlib.closing(progress), signals.deferred() as stopped:
         for step in range(first + 1, total_steps + 1):
-            batch = parallel.shard(next(loader), devices=devices)
-            replicated, metrics = step_fn(replicated, task.frozen, batch)
+            replicated, metrics = step_fn(replicated, frozen, parallel.shard(next(loader), devices=devices))
             # Else the host would run many steps ahead, and what a signal wants saved would be that far away.
             jax.block_until_ready(recent[-1:])
             recent.append(metrics)
@@ -103,17 +91,16 @@ def fit(
                 _check_finite(state.params, step=step, checkpoints=checkpoints)
                 checkpoints.save(step, state, last=step == total_steps)
             if signal is not None:
-                told = f"{task.title}: stopped and saved after step {step}."
-                raise StoppedError(signal, told, "The same command goes on from there.")
+                what = f"{title}: stopped and saved after step {step}."
+                raise StoppedError(signal, what, "The same command goes on from there.")
     return parallel.unreplicate(replicated)
 
 
 def _means(recent: list[dict[str, jax.Array]], *, last_step: int, checkpoints: Checkpoints) -> dict[str, float]:
     """Means of the metrics since the last report, after checking that every loss was finite."""
     values = [{name: float(value) for name, value in metrics.items()} for metrics in parallel.unreplicate(recent)]
-    for i, metrics in enumerate(values):
+    for step, metrics in enumerate(values, start=last_step - len(values) + 1):
         if not math.isfinite(metrics["loss"]):
-            step = last_step - len(values) + 1 + i
             raise _not_finite(f"The loss became {metrics['loss']} at step {step}", checkpoints)
     return {name: float(np.mean([metrics[name] for metrics in values])) for name in values[0]}
 

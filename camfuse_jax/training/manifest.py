@@ -39,7 +39,7 @@ def digest(config: Any) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def write(folder: pathlib.Path, *, step: int, last: bool, config: str) -> None:
+def write_manifest(folder: pathlib.Path, *, step: int, last: bool, config: str) -> None:
     """Hashes the files of a step and writes the manifest, whole or not at all.
 
     Args:
@@ -55,11 +55,11 @@ def write(folder: pathlib.Path, *, step: int, last: bool, config: str) -> None:
     write_atomically(folder / NAME, _text(Manifest(step, last, config, files)))
 
 
-def read(folder: pathlib.Path) -> Manifest:
+def read_manifest(folder: pathlib.Path) -> Manifest:
     """Reads a manifest and checks it against itself, not against the files.
 
     Raises:
-        ValueError: If it is absent, cannot be read, or is not letter for letter what `write` writes.
+        ValueError: If it is absent, cannot be read, or is not letter for letter what `write_manifest` writes.
     """
     path = folder / NAME
     try:
@@ -90,7 +90,7 @@ def problem(folder: pathlib.Path, *, step: int, config: str) -> str:
         What is wrong, or an empty text.
     """
     try:
-        manifest = read(folder)
+        manifest = read_manifest(folder)
         if manifest.step != step:
             return f"{NAME} is that of step {manifest.step}"
         if manifest.config != config:

@@ -1,4 +1,4 @@
-"""How training tells how it goes: a bar on a terminal, a line now and then elsewhere, `metrics.jsonl` always."""
+"""Progress of training: a bar on a terminal, a line now and then elsewhere, `metrics.jsonl` always."""
 
 import json
 import math
@@ -24,7 +24,8 @@ class Progress:
         total_steps: Steps of the whole stage.
         first_step: Step at which this run goes on.
         batch_size: Images per step.
-        metrics_file: JSON lines, one object per report; lines of steps not reached any more are dropped.
+        metrics_file: JSON lines, one object per report; lines of steps not reached any more are dropped. None for
+            processes that follow another one: then nothing is reported.
         stream: Where to draw; standard error by default.
     """
 
@@ -35,17 +36,19 @@ class Progress:
         total_steps: int,
         first_step: int,
         batch_size: int,
-        metrics_file: pathlib.Path,
+        metrics_file: pathlib.Path | None,
         stream: TextIO | None = None,
     ):
         self._title, self._total, self._batch_size = title, total_steps, batch_size
         self._stream = stream or sys.stderr
         self._file = metrics_file
+        self._bar = None
+        if metrics_file is None:
+            return
         try:
             keep_until(metrics_file, first_step)
         except OSError as error:
             raise _unusable(metrics_file, error) from error
-        self._bar = None
         if self._stream.isatty():
             self._bar = tqdm(total=total_steps, initial=first_step, desc=title, unit="step", file=self._stream)
         self._started = self._last_line = self._last_report = time.monotonic()
@@ -53,12 +56,14 @@ class Progress:
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
         """Reports metrics after `step` steps."""
+        if self._file is None:
+            return
         now = time.monotonic()
         speed = (step - self._last_step) * self._batch_size / max(now - self._last_report, 1e-9)
-        line = {"step": step, **{k: float(v) for k, v in metrics.items()}, "images_per_second": round(speed, 2)}
+        entry = {"step": step, **{k: float(v) for k, v in metrics.items()}, "images_per_second": round(speed, 2)}
         try:
             with self._file.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(entry) + "\n")
         except OSError as error:
             raise _unusable(self._file, error) from error
         if self._bar is not None:
@@ -68,29 +73,14 @@ class Progress:
             self._last_line = now
             left = (now - self._started) / max(step - self._first, 1) * (self._total - step)
             values = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
-            self._say(f"step {step}/{self._total}, {values}, {speed:.0f} images/s, {_clock(left)} left")
+            line = f"{self._title}: step {step}/{self._total}, {values}, {speed:.0f} images/s, {_clock(left)} left"
+            print(line, file=self._stream, flush=True)
         self._last_report, self._last_step = now, step
 
     def close(self) -> None:
         """Ends the bar."""
         if self._bar is not None:
             self._bar.close()
-
-    def _say(self, text: str) -> None:
-        print(f"{self._title}: {text}", file=self._stream, flush=True)
-
-
-class Unseen:
-    """What `Progress` is to those processes that follow another one: nothing is told."""
-
-    def __init__(self, title: str, **_: object):
-        del title
-
-    def report(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Tells nothing."""
-
-    def close(self) -> None:
-        """Nothing to end."""
 
 
 def keep_until(metrics_file: pathlib.Path, step: int) -> None:

@@ -1,15 +1,10 @@
-"""Data parallelism: the one place that knows about devices, those of other processes among them.
+"""One training step over all devices, and the optimizer with the schedules of the presets."""
 
-A step's batch is cut into a fixed number of shards that does not depend on the number of devices. Gradients are
-taken shard by shard, gathered, and added in shard order, so that 1, 2 and 4 devices give the same training; a plain
-mean over devices would round differently for each count.
-"""
-
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
@@ -17,18 +12,9 @@ from jax.flatten_util import ravel_pytree
 from camfuse_jax.config import TrainConfig
 from camfuse_jax.errors import UsageError
 
-SHARDS = 4
-_AXIS = "devices"
-
 
 class TrainState(NamedTuple):
-    """Everything a training step changes.
-
-    Attributes:
-        step: Number of steps taken, int32.
-        params: Parameters being trained.
-        opt_state: Optimizer state.
-    """
+    """Everything a training step changes; `step` counts those taken, int32."""
 
     step: jax.Array
     params: Any
@@ -38,117 +24,82 @@ class TrainState(NamedTuple):
 LossFn = Callable[[Any, Any, Any, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
 
-def shard_count(devices: int) -> int:
-    """Number of shards for a number of devices: always `SHARDS` where the devices divide it."""
-    return SHARDS if SHARDS % devices == 0 else devices
-
-
 def make_step(loss_fn: LossFn, tx: optax.GradientTransformation, *, devices: int) -> Callable[..., Any]:
-    """Makes the training step over all devices.
-
-    Each device takes its shards one after the other with the same compiled program, whatever the number of devices:
-    a program for several shards at once would round differently, and Adam turns the last bit of a gradient near zero
-    into a whole step.
+    """Makes the training step: each device takes its part of the batch, and all apply the mean gradient.
 
     Args:
-        loss_fn: `(params, frozen, shard, step) -> (mean loss, means to report)`.
+        loss_fn: `(params, frozen, batch, step) -> (mean loss, means to report)`.
         tx: Optimizer.
         devices: Number of devices to use, over all processes.
 
     Returns:
-        `step(state, frozen, batch) -> (state, metrics)` on states from `replicate` and batches from `shard`.
+        `step(state, frozen, batch) -> (state, metrics)`, on what `replicate` and `shard` give.
     """
-    used = _used(devices)
 
-    def one_shard(params: Any, step: jax.Array, frozen: Any, part: Any) -> Any:
-        (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, frozen, part, step)
-        return grads, {"loss": loss, **metrics}
-
-    def apply(state: TrainState, shards: list[Any]) -> tuple[TrainState, dict[str, jax.Array]]:
-        # One vector per shard, so that a step sends one message: XLA sends those of several leaves in any order, and
-        # gloo, which joins processes on CPU, takes one for another.
-        flat = [ravel_pytree(shard)[0] for shard in shards]
-        grads, metrics = ravel_pytree(shards[0])[1](_ordered_mean(jax.lax.all_gather(jnp.stack(flat), _AXIS)))
+    @functools.partial(jax.pmap, axis_name="devices", donate_argnums=0, devices=_used(devices))
+    def step(state: TrainState, frozen: Any, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        gradient = jax.value_and_grad(loss_fn, has_aux=True)
+        (loss, metrics), grads = gradient(state.params, frozen, batch, state.step)
+        # As one vector, so that a step sends one message: XLA sends those of several leaves in any order, and gloo,
+        # which joins processes on CPU, takes one for another.
+        vector, tree = ravel_pytree((grads, {"loss": loss, **metrics}))
+        grads, metrics = tree(jax.lax.pmean(vector, "devices"))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
-
-    gradient = jax.pmap(one_shard, axis_name=_AXIS, in_axes=(0, 0, None, 0), devices=used)
-    update = jax.pmap(apply, axis_name=_AXIS, donate_argnums=0, devices=used)
-
-    def step(state: TrainState, frozen: Any, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        count = jax.tree.leaves(batch)[0].shape[1]
-        parts = [jax.tree.map(lambda x, i=i: x[:, i], batch) for i in range(count)]
-        return update(state, [gradient(state.params, state.step, frozen, part) for part in parts])
 
     return step
 
 
-def _ordered_mean(gathered: jax.Array) -> jax.Array:
-    shards = gathered.reshape(-1, *gathered.shape[2:])
-    total = shards[0]
-    for i in range(1, len(shards)):
-        total = total + shards[i]
-    return total / len(shards)
-
-
-def _used(devices: int) -> list[jax.Device]:
-    """The first devices, process by process, so that a batch's shards have one order however they are spread."""
-    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))[:devices]
-
-
-def _here(devices: int) -> list[int]:
-    """Workdir of this process's devices among those used."""
-    return [i for i, device in enumerate(_used(devices)) if device.process_index == jax.process_index()]
-
-
 def shard(batch: Any, *, devices: int) -> Any:
-    """Cuts a whole batch of arrays (b, ...) into (own devices, shards of each, b / shards, ...).
+    """Cuts a whole batch of arrays (b, ...) into (devices of this process, b / devices, ...).
 
     Every process gives the same batch and keeps what its own devices take.
 
     Raises:
-        UsageError: If the batch size is not a multiple of the number of shards.
+        UsageError: If the batch size is not a multiple of the number of devices.
     """
-    shards = shard_count(devices)
-    own = slice(None) if jax.process_count() == 1 else _here(devices)
+    here = _here(devices)
 
-    def cut(x: Any) -> Any:
-        if len(x) % shards:
+    def cut(x: np.ndarray) -> np.ndarray:
+        if len(x) % devices:
             raise UsageError(
-                f"A batch of {len(x)} cannot be cut into {shards} equal shards.",
-                f"Use a batch size that is a multiple of {shards}.",
+                f"A batch of {len(x)} cannot be shared equally by {devices} devices.",
+                f"Use a batch size that is a multiple of {devices}.",
             )
-        return x.reshape(devices, shards // devices, len(x) // shards, *x.shape[1:])[own]
+        return x.reshape(devices, len(x) // devices, *x.shape[1:])[here]
 
     return jax.tree.map(cut, batch)
 
 
-def replicate(state: TrainState, *, devices: int) -> TrainState:
-    """Copies a state to every device of this process, on a new leading axis."""
-    count = len(_here(devices))
-    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *jnp.shape(x))), state)
+def replicate(tree: Any, *, devices: int) -> Any:
+    """Copies arrays to every device of this process, on a new leading axis."""
+    count = len(_used(devices)[_here(devices)])
+    copies = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (count, *np.shape(x))), tree)
+    return jax.pmap(lambda x: x, devices=_used(devices))(copies) if jax.tree.leaves(copies) else copies
 
 
-def unreplicate(state: Any) -> Any:
+def unreplicate(tree: Any) -> Any:
     """Takes this process's first copy of what all devices have, as NumPy arrays."""
     # The first device's piece, indexed by NumPy: `x[0]` would compile a program per shape, which takes seconds.
-    return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], state)
+    return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], tree)
 
 
-# Adam with the schedules of the presets.
+def _used(devices: int) -> list[jax.Device]:
+    """The first devices, process by process, so that a batch has one order however it is spread."""
+    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))[:devices]
+
+
+def _here(devices: int) -> slice:
+    """Positions of this process's devices among those used."""
+    owners = [device.process_index for device in _used(devices)]
+    first = owners.index(jax.process_index()) if jax.process_index() in owners else 0
+    return slice(first, first + owners.count(jax.process_index()))
 
 
 def make_optimizer(config: TrainConfig, *, total_steps: int) -> optax.GradientTransformation:
-    """Builds the optimizer of a stage.
-
-    Args:
-        config: Learning rate, schedule and clipping.
-        total_steps: Steps of the whole stage, over which `onecycle` is stretched.
-    """
-    steps = [optax.adam(schedule(config, total_steps=total_steps))]
-    if config.clip > 0:
-        steps.insert(0, optax.clip_by_global_norm(config.clip))
-    return optax.chain(*steps)
+    """Adam with the learning rate of `schedule`, after clipping the gradient's global norm where that is set."""
+    adam = optax.adam(schedule(config, total_steps=total_steps))
+    return optax.chain(optax.clip_by_global_norm(config.clip), adam) if config.clip > 0 else optax.chain(adam)
 
 
 def schedule(config: TrainConfig, *, total_steps: int) -> optax.Schedule:

@@ -80,14 +80,14 @@ def configs(folder: pathlib.Path) -> Target:
     config = Config()
 
     def use(content: bytes) -> None:
-        (folder / checkpoint.NAME).write_bytes(content)
+        (folder / checkpoint.CONFIG_FILE).write_bytes(content)
         for kind in (Config, NetConfig):
             try:
                 from_json(kind, content.decode(errors="replace"))
             except UsageError as error:
                 if kind.__name__ not in str(error) and "must be" not in str(error).lower():
                     raise AssertionError(f"names neither the config nor the setting: {error}") from error
-        checkpoint.agree(folder, {"net": {"margin": 4}})
+        StageCheckpoints(folder, {"net": {"margin": 4}}, writable=False).close()
 
     return Target([to_json(config).encode(), to_json(config.net).encode(), b'{"net": {"margin": 4}}'], use, str(folder))
 
@@ -148,7 +148,7 @@ def _step(folder: pathlib.Path, *, forge: bool) -> Target:
         if forge:
             shutil.rmtree(used / "2")
             (used / "4" / manifest.NAME).unlink()
-            manifest.write(used / "4", step=4, last=False, config=manifest.digest(config))
+            manifest.write_manifest(used / "4", step=4, last=False, config=manifest.digest(config))
         with StageCheckpoints(used, config, writable=False) as opened:
             found = opened.restore(fixtures.state(0))
         expected = 4 if changed == (whole / names[number]).read_bytes() else 2

@@ -174,7 +174,7 @@ def _look(workdir: pathlib.Path, outcome: Outcome, had: list[int]) -> list[int]:
         there = list(folder.iterdir()) if folder.is_dir() else []
         half = half or any(path.name.startswith((".saving", ".removing")) for path in there)
         steps = sorted(int(path.name) for path in there if path.name.isdigit())
-        config = manifest.digest(checkpoint.read(folder)) if steps else ""
+        config = manifest.digest(checkpoint.read_stage_config(folder)) if steps else ""
         told = [manifest.problem(folder / str(step), step=step, config=config) for step in steps]
         problems += [f"{folder.name}/{step}: {text}" for step, text in zip(steps, told, strict=True) if text]
         newest.append(max(steps, default=0))

@@ -73,11 +73,11 @@ def _jax_step(case: Case, params: Params) -> Callable[[], None]:
     batch: dict[str, np.ndarray] = {"image": _images(case)[0] * 2 - 1}
     if case.work == "ae":
         tree, frozen = {"encoder": params.encoder, "decoder": params.decoder}, {}
-        loss_fn, tx = autoencoder.make_loss(config), make_optimizer(config.ae, total_steps=_STEPS)
+        loss_fn, tx = autoencoder.make_autoencoder_loss(config), make_optimizer(config.ae, total_steps=_STEPS)
     else:
         tree, frozen = params.classifier, {"encoder": params.encoder}
         batch["label"] = _label(case)
-        loss_fn = classifier.make_loss(config, steps_per_epoch=0)  # alpha acts from the first step
+        loss_fn = classifier.make_classifier_loss(config, steps_per_epoch=0)  # alpha acts from the first step
         tx = make_optimizer(config.cls, total_steps=_STEPS)
     step = parallel.make_step(loss_fn, tx, devices=devices)
     state = parallel.replicate(parallel.TrainState(jnp.int32(0), tree, tx.init(tree)), devices=devices)

@@ -148,7 +148,7 @@ def _as_model(x: torch.Tensor, model: CamFuse) -> torch.Tensor:
 
 def _steps_autoencoder(config: Config, params: Params, given: list[Any]) -> Iterator[Row]:
     tree = {"encoder": params.encoder, "decoder": params.decoder}
-    loss_fn = autoencoder.make_loss(config)
+    loss_fn = autoencoder.make_autoencoder_loss(config)
     ours, after = _train(tree, {}, loss_fn, config.ae, [{"image": image} for image, _ in given])
 
     def run(model: CamFuse) -> tuple[list[float], CamFuse]:
@@ -160,7 +160,7 @@ def _steps_autoencoder(config: Config, params: Params, given: list[Any]) -> Iter
 
 def _steps_classifier(config: Config, params: Params, given: list[Any]) -> Iterator[Row]:
     half = STEPS // 2
-    loss_fn = train_classifier.make_loss(config, steps_per_epoch=half)
+    loss_fn = train_classifier.make_classifier_loss(config, steps_per_epoch=half)
     batch = [{"image": image, "label": label} for image, label in given]
     ours, after = _train(params.classifier, {"encoder": params.encoder}, loss_fn, config.cls, batch)
 

@@ -57,7 +57,7 @@ def test_flip_mirrors_columns_about_every_other_time():
 def test_photo_example(shape):
     example = PhotoExample(32)(_image(*shape), np.random.default_rng(0))
     assert set(example) == {"image"}
-    assert example["image"].shape == (32, 32, 1)
+    assert example["image"].shape == (1, 32, 32, 1)
     assert example["image"].dtype == np.float32
     assert -1 <= example["image"].min() <= example["image"].max() <= 1
 

@@ -12,7 +12,7 @@ from camfuse_jax.errors import InputError
 
 def _example(record, rng):
     time.sleep(0.002 * (record % 3))  # threads finish out of order
-    return {"record": np.int64(record), "draw": rng.random(2)}
+    return {"record": np.array([record]), "draw": rng.random((1, 2))}
 
 
 def _loader(count=10, *, batch_size=5, seed=0, **options):
@@ -114,7 +114,7 @@ def test_close_cancels_what_has_not_begun():
         begun.append(record)
         if len(begun) > 1:
             time.sleep(0.2)
-        return {"record": np.int64(record)}
+        return {"record": np.array([record])}
 
     before = threading.active_count()
     loader = Loader(range(40), slow, batch_size=1, seed=0, threads=1, ahead=20)

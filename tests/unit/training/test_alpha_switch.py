@@ -9,7 +9,7 @@ import pytest
 from small_nets import NET, small_params
 
 from camfuse_jax.config import Config
-from camfuse_jax.training.classifier import make_loss
+from camfuse_jax.training.classifier import make_classifier_loss
 
 STEPS_PER_EPOCH = 3
 BATCH = {
@@ -21,7 +21,7 @@ BATCH = {
 @pytest.fixture(scope="module")
 def at_step():
     params = small_params()
-    loss_fn = make_loss(Config(net=NET), steps_per_epoch=STEPS_PER_EPOCH)
+    loss_fn = make_classifier_loss(Config(net=NET), steps_per_epoch=STEPS_PER_EPOCH)
 
     @jax.jit
     def run(step):
@@ -49,7 +49,7 @@ def test_the_gradient_changes_with_the_switch_and_not_before(at_step):
 
 def test_the_epoch_is_a_setting():
     cls = dataclasses.replace(Config().cls, distance_from_epoch=0, distance_weight=2.0)
-    loss_fn = make_loss(Config(net=NET, cls=cls), steps_per_epoch=STEPS_PER_EPOCH)
+    loss_fn = make_classifier_loss(Config(net=NET, cls=cls), steps_per_epoch=STEPS_PER_EPOCH)
     params = small_params()
     loss, parts = jax.jit(loss_fn)(params.classifier, {"encoder": params.encoder}, BATCH, jnp.int32(0))
     np.testing.assert_allclose(loss, parts["cross_entropy"] + 2 * parts["distance"], rtol=1e-6)

@@ -88,7 +88,7 @@ def test_a_folder_without_checkpoints_takes_another_config(tmp_path):
     StageCheckpoints(tmp_path / "ae", CONFIG).close()
     other = {**CONFIG, "ae": {"crop": 64}}
     StageCheckpoints(tmp_path / "ae", other).close()
-    assert checkpoint.read(tmp_path / "ae")["ae"] == {"crop": 64}
+    assert checkpoint.read_stage_config(tmp_path / "ae")["ae"] == {"crop": 64}
 
 
 @pytest.mark.parametrize(
@@ -213,12 +213,12 @@ def test_a_damaged_config_is_a_checkpoint_error(saved):
     with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
         StageCheckpoints(saved, CONFIG)
     with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
-        checkpoint.read(saved)
+        checkpoint.read_stage_config(saved)
 
 
 def test_saved_config_of_an_untrained_stage(tmp_path):
     with pytest.raises(CheckpointError, match="holds no trained stage"):
-        checkpoint.read(tmp_path / "ae")
+        checkpoint.read_stage_config(tmp_path / "ae")
 
 
 def test_a_folder_that_cannot_be(tmp_path):

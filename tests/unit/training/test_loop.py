@@ -10,8 +10,8 @@ import pytest
 from camfuse_jax.config import TrainConfig
 from camfuse_jax.data.loader import Loader
 from camfuse_jax.errors import NonFiniteLossError
-from camfuse_jax.training.checkpoint import StageCheckpoints
-from camfuse_jax.training.loop import Task, fit
+from camfuse_jax.training.checkpoint import Checkpoints
+from camfuse_jax.training.loop import fit
 from camfuse_jax.training.step import make_optimizer
 
 TOTAL = 6
@@ -19,7 +19,7 @@ TOTAL = 6
 
 def _example(record, rng):
     x = rng.normal(size=3).astype(np.float32)
-    return {"x": x, "y": np.float32(x.sum() + record / 100)}
+    return {"x": x[None], "y": np.float32(x.sum() + record / 100)[None]}
 
 
 def _loss(params, frozen, batch, step):
@@ -52,13 +52,13 @@ def _fit(folder, *, total=TOTAL, seed=0, loss_fn=_loss, devices=None, log_every=
     )
     key = jax.random.key(seed, impl="rbg")
     params = {"w": jax.random.normal(key, (3,)), "b": jnp.zeros(())}
-    task = Task("toy", params, {}, loss_fn, make_optimizer(config, total_steps=TOTAL))
-    checkpoints = StageCheckpoints(folder, {"seed": seed})
-    try:
-        with Loader(range(20), _example, batch_size=8, seed=seed) as loader:
-            return fit(task, loader, config=config, total_steps=total, checkpoints=checkpoints, devices=devices)
-    finally:
-        checkpoints.close()
+    tx = make_optimizer(config, total_steps=TOTAL)
+    with (
+        Checkpoints(folder, {"seed": seed}) as checkpoints,
+        Loader(range(20), _example, batch_size=8, seed=seed) as data,
+    ):
+        settings = {"config": config, "total_steps": total, "checkpoints": checkpoints, "devices": devices}
+        return fit("toy", loss_fn, tx, params, data, **settings)
 
 
 def _steps(folder):
@@ -103,9 +103,11 @@ def test_a_kill_between_checkpoints_costs_only_the_steps_since(tmp_path, whole):
     assert _steps(tmp_path) == list(range(1, TOTAL + 1))
 
 
-def test_resuming_on_another_number_of_devices_changes_nothing(tmp_path, whole):
+def test_resuming_on_another_number_of_devices_changes_no_more_than_rounding(tmp_path, whole):
     _fit(tmp_path, total=3, devices=1)
-    _same(_fit(tmp_path, devices=2), whole[1])
+    resumed = _fit(tmp_path, devices=2)
+    for left, right in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole[1]), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
 
 
 def test_a_finished_stage_trains_no_more(whole):

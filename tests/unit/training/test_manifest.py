@@ -17,7 +17,7 @@ def step(tmp_path):
     (folder / "one").write_bytes(b"first")
     (folder / "state" / "two").write_bytes(b"second")
     (folder / "state" / "empty").write_bytes(b"")
-    manifest.write(folder, step=4, last=False, config=CONFIG)
+    manifest.write_manifest(folder, step=4, last=False, config=CONFIG)
     return folder
 
 
@@ -27,7 +27,7 @@ def _problem(folder, step=4, config=CONFIG):
 
 def test_an_untouched_step_is_good(step):
     assert _problem(step) == ""
-    read = manifest.read(step)
+    read = manifest.read_manifest(step)
     assert (read.step, read.last, read.config) == (4, False, CONFIG)
     assert sorted(read.files) == ["one", "state/empty", "state/two"]
     assert read.files["one"][0] == 5
@@ -73,7 +73,7 @@ def test_a_flipped_bit_in_any_byte_of_the_manifest_is_found(step):
         damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"manifest\.json"):
-            manifest.read(step)
+            manifest.read_manifest(step)
 
 
 def test_a_manifest_that_says_last_by_mistake_is_damaged(step):

@@ -39,29 +39,33 @@ def real(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["ae", "cls"])
-def test_losses_agree_to_a_millionth(real, stage):
+# Devices add in another order, and Adam turns the last bit of a gradient near zero into a whole step.
+@pytest.mark.parametrize(("stage", "tolerance"), [("ae", 1e-6), ("ae-mixed", 1e-5), ("cls", 1e-5)])
+def test_losses_on_several_devices_are_those_of_one(real, stage, tolerance):
     one = real[f"{stage}/1/losses"]
+    assert len(set(one.tolist())) == 20
     assert np.all(np.isfinite(one))
-    assert len(set(one.tolist())) == 3
     for devices in (2, 4):
-        np.testing.assert_allclose(real[f"{stage}/{devices}/losses"], one, rtol=1e-6)
+        np.testing.assert_allclose(real[f"{stage}/{devices}/losses"], one, rtol=tolerance)
 
 
 @pytest.mark.slow
-# The classifier's program is compiled differently for one device and for several: its last bit differs.
-@pytest.mark.parametrize(("stage", "tolerance"), [("ae", 0.0), ("cls", 1e-5)])
-def test_every_device_ends_with_the_weights_of_one(real, stage, tolerance):
-    names = [name for name in real if name.startswith(f"{stage}/1/weights/")]
+@pytest.mark.parametrize("stage", ["ae", "ae-mixed", "cls"])
+def test_all_devices_end_with_the_same_weights_bit_for_bit(real, stage):
+    for devices in (2, 4):
+        names = [name for name in real if name.startswith(f"{stage}/{devices}/weights/")]
+        assert len(names) >= 5
+        for copies in (real[name] for name in names):
+            assert len(copies) == devices
+            assert np.all(copies == copies[:1])
+
+
+@pytest.mark.slow
+def test_trained_again_is_the_same_bit_for_bit(real):
+    names = [name for name in real if name.startswith("ae/again/weights/")]
     assert len(names) >= 5
     for name in names:
-        one = real[name]
-        assert one.shape[0] == 1
-        for devices in (2, 4):
-            copies = real[name.replace("/1/", f"/{devices}/", 1)]
-            assert copies.shape[0] == devices
-            for copy in copies:
-                np.testing.assert_allclose(copy, one[0], rtol=0, atol=tolerance, err_msg=f"{name} on {devices}")
+        np.testing.assert_array_equal(real[name], real[name.replace("again", "4")])
 
 
 def _loss_fn(params, frozen, batch, step):
@@ -77,7 +81,7 @@ def _train(devices, *, steps=3):
     history = []
     for _ in range(steps):
         batch = parallel.shard({"x": DATA, "y": TARGET}, devices=devices)
-        state, metrics = step_fn(state, {"scale": np.float32(2)}, batch)
+        state, metrics = step_fn(state, parallel.replicate({"scale": np.float32(2)}, devices=devices), batch)
         history.append({name: value[0].item() for name, value in metrics.items()})
     return parallel.unreplicate(state), history
 
@@ -96,29 +100,24 @@ def test_a_step_is_a_step_on_the_mean_over_the_whole_batch(devices):
     assert isinstance(state.params["w"], np.ndarray)
 
 
-def test_two_devices_give_the_weights_of_one_bit_for_bit():
+def test_two_devices_give_the_weights_of_one_up_to_rounding():
     (one, losses), (two, others) = _train(1), _train(2)
-    np.testing.assert_array_equal(one.params["w"], two.params["w"])
-    assert [m["loss"] for m in losses] == [m["loss"] for m in others]
+    np.testing.assert_allclose(one.params["w"], two.params["w"], rtol=1e-6)
+    np.testing.assert_allclose([m["loss"] for m in losses], [m["loss"] for m in others], rtol=1e-6)
 
 
-def test_the_order_of_images_and_shards_is_kept():
+def test_the_order_of_images_is_kept():
     batch = {"x": np.arange(16).reshape(8, 2), "y": np.arange(8)}
-    for devices, shape in ((1, (1, 4, 2)), (2, (2, 2, 2)), (4, (4, 1, 2))):
+    for devices, shape in ((1, (1, 8)), (2, (2, 4))):
         cut = parallel.shard(batch, devices=devices)
         assert cut["y"].shape == shape
         assert cut["y"].ravel().tolist() == list(range(8))
         assert cut["x"].shape == (*shape, 2)
 
 
-@pytest.mark.parametrize(("devices", "shards"), [(1, 4), (2, 4), (4, 4), (3, 3), (8, 8)])
-def test_number_of_shards(devices, shards):
-    assert parallel.shard_count(devices) == shards
-
-
-@pytest.mark.parametrize(("size", "devices"), [(6, 1), (6, 2), (2, 4), (7, 1), (8, 3)])
+@pytest.mark.parametrize(("size", "devices"), [(7, 2), (1, 2)])
 def test_a_batch_that_does_not_divide_is_refused(size, devices):
-    with pytest.raises(UsageError, match=rf"A batch of {size} .*multiple of {parallel.shard_count(devices)}"):
+    with pytest.raises(UsageError, match=rf"A batch of {size} .*multiple of {devices}"):
         parallel.shard({"image": np.zeros((size, 2))}, devices=devices)
 
 

@@ -1,5 +1,6 @@
 """Run by test_parallel.py in a process with four CPU devices: both stages' losses on 1, 2 and 4 of them."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -11,15 +12,16 @@ import optax
 from camfuse_jax.config import AutoencoderConfig, Config, NetConfig
 from camfuse_jax.nets.build import init_autoencoder, init_classifier
 from camfuse_jax.system import runtime
-from camfuse_jax.training import autoencoder as train_autoencoder
-from camfuse_jax.training import classifier as train_classifier
 from camfuse_jax.training import step as parallel
+from camfuse_jax.training.autoencoder import make_autoencoder_loss
+from camfuse_jax.training.classifier import make_classifier_loss
 
-STEPS, BATCH, CROP = 3, 8, 32
+STEPS, BATCH, CROP = 20, 16, 36
 CONFIG = Config(
     net=NetConfig(encoder_widths=(4, 6, 8, 8, 8), decoder_widths=(8, 8, 6, 4), init="he", strides=(1, 2)),
     ae=AutoencoderConfig(crop=CROP, batch_size=BATCH),
 )
+MIXED = dataclasses.replace(CONFIG, ae=dataclasses.replace(CONFIG.ae, mixtures=0.25, channel_gains=0.25))
 
 
 def _tasks():
@@ -27,9 +29,10 @@ def _tasks():
     classifier = init_classifier(CONFIG.net, seed=0)
     classifier["head"]["kernel"] = jax.random.normal(jax.random.key(1), classifier["head"]["kernel"].shape)
     frozen = {"encoder": autoencoder["encoder"]}
-    yield "ae", autoencoder, {}, train_autoencoder.make_loss(CONFIG)
+    yield "ae", autoencoder, {}, make_autoencoder_loss(CONFIG)
+    yield "ae-mixed", autoencoder, {}, make_autoencoder_loss(MIXED)
     # One step an epoch: the distance loss acts from the first of these steps on.
-    yield "cls", classifier, frozen, train_classifier.make_loss(CONFIG, steps_per_epoch=0)
+    yield "cls", classifier, frozen, make_classifier_loss(CONFIG, steps_per_epoch=0)
 
 
 def _train(params, frozen, loss_fn, *, devices):
@@ -37,10 +40,11 @@ def _train(params, frozen, loss_fn, *, devices):
     rng = np.random.default_rng(0)
     step_fn = parallel.make_step(loss_fn, tx, devices=devices)
     state = parallel.replicate(parallel.TrainState(jnp.int32(0), params, tx.init(params)), devices=devices)
+    frozen = parallel.replicate(frozen, devices=devices)
     losses = []
     for _ in range(STEPS):
         image = rng.uniform(-1, 1, (BATCH, CROP, CROP, 1)).astype(np.float32)
-        batch = {"image": image, "label": np.arange(BATCH, dtype=np.int32) % 2}
+        batch = {"image": image, "label": np.arange(BATCH, dtype=np.int32) % 2, "share": image[:, 0, 0, 0] / 2 + 0.5}
         state, metrics = step_fn(state, frozen, parallel.shard(batch, devices=devices))
         losses.append(float(metrics["loss"][0]))
     copies = jax.device_get(state.params)
@@ -56,6 +60,10 @@ def main(target):
             arrays[f"{stage}/{devices}/losses"] = np.array(losses)
             for i, leaf in enumerate(jax.tree.leaves(copies)):
                 arrays[f"{stage}/{devices}/weights/{i}"] = leaf
+        if stage == "ae":
+            _, copies = _train(params, frozen, loss_fn, devices=4)
+            for i, leaf in enumerate(jax.tree.leaves(copies)):
+                arrays[f"ae/again/weights/{i}"] = leaf
     np.savez(target, **arrays)
 
 
