@@ -16,7 +16,7 @@ from camfuse_jax import fuse, load_params
 from camfuse_jax.config import FusionConfig
 from camfuse_jax.data.records import pair_source
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.metrics.compare import BASELINES
+from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.system import runtime
 
 CROP = (256, 320)

@@ -6,26 +6,40 @@ from typing import Annotated, Literal
 
 import tyro
 
+from camfuse_jax.errors import UsageError
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Scores fused images of a data set's test list, as `experiments/run.py --stage eval` does.
+    """Scores fused images: of one's own pairs, or of a data set's test list as `experiments/run.py --stage eval` does.
 
-    For instance: camfuse eval --dataset roadscene --weights roadscene --data ../shared/data
+    For instance: camfuse eval thermal/ photos/ mine=fused/ theirs=other/
+    or: camfuse eval --dataset roadscene --weights roadscene --data ../shared/data
 
     Attributes:
-        dataset: tno, roadscene, synthetic, or a folder with ir/NAME.* and vis/NAME.*.
+        ir: Infrared file or folder of one's own pairs.
+        vis: Visible file or folder.
+        results: Fused images of these pairs, as NAME=DIR. Images of no pair are left out.
+        pattern: Names of infrared and visible files without extension, such as '{name}_ir' '{name}_vis', and perhaps
+            of the fused ones, such as '{name}_fused'.
+        dataset: Instead of own pairs: tno, roadscene, synthetic, or a folder with ir/NAME.* and vis/NAME.* (without
+            splits.json all its pairs are scored).
         workdir: Where prepared data and results are kept.
         data: Folder with tno/ and roadscene/; the environment's CAMFUSE_DATA where not given.
         download: Fetch named data sets that are not in that folder.
-        out: Folder of the tables; default WORKDIR/eval-DATASET.
+        out: Folder of the tables; default WORKDIR/eval-DATASET, of own pairs `eval`.
         weights: tno, roadscene, or a file; default: the workdir's own if it has trained any, else the shipped ones.
-        fused: Other methods' fused images of the same pairs, as NAME=DIR; repeatable.
-        metrics: The paper's five, or all thirteen.
+            Own pairs with results: our fused images are scored beside them only where this is given.
+        fused: The same as NAME=DIR; repeatable.
+        metrics: The paper's five, or all thirteen; each with the picture measures.
         protocol: Definitions of the metrics.
     """
 
-    dataset: str = "tno"
+    ir: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[IR]")] = None
+    vis: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[VIS]")] = None
+    results: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME=DIR ...]")] = ()
+    pattern: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="IR VIS [FUSED]")] = None
+    dataset: str | None = None
     workdir: Path = Path("runs/default")
     data: Path | None = None
     download: bool = False
@@ -36,15 +50,26 @@ class Evaluate:
     protocol: Literal["paper", "cddfuse", "tang"] = "paper"
 
     def run(self) -> None:
-        """Prints and writes the tables."""
-        from camfuse_jax.data.workdir import Workdir
-        from camfuse_jax.metrics.evaluate import evaluate_dataset
+        """Prints and writes the tables.
 
-        evaluate_dataset(
-            Workdir(self.workdir, self.dataset, data=self.data, download=self.download),
-            out=self.out,
-            weights=self.weights,
-            others=self.fused,
-            metrics=self.metrics,
-            protocol=self.protocol,
+        Raises:
+            CamfuseError: By kind.
+        """
+        from camfuse_jax.data.workdir import Workdir
+        from camfuse_jax.metrics.evaluate import evaluate_dataset, evaluate_pairs
+
+        definitions = {"weights": self.weights, "metrics": self.metrics, "protocol": self.protocol}
+        if self.ir is None:
+            if self.pattern:
+                raise UsageError("--pattern is for one's own pairs, but IR and VIS are missing.", "Give both.")
+            place = Workdir(self.workdir, self.dataset or "tno", data=self.data, download=self.download)
+            evaluate_dataset(place, out=self.out, others=self.fused, **definitions)
+            return
+        if self.vis is None:
+            raise UsageError("IR is given without VIS.", "Give both, for instance: camfuse eval ir/ vis/ mine=fused/")
+        if self.dataset is not None:
+            raise UsageError("IR and VIS are given beside --dataset.", "Give one of them.")
+        results = (*self.results, *self.fused)
+        evaluate_pairs(
+            self.ir, self.vis, results, out=self.out or Path("eval"), pattern=self.pattern or None, **definitions
         )

@@ -1,68 +1,16 @@
-"""Fusion without learning, one line of arithmetic each: a method that does not beat these has shown nothing."""
+"""Several methods on the same images: ranks, mean rank and paired significance."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import UInt8
-from numpy.typing import ArrayLike
 from scipy import stats
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.metrics.gray import as_gray, levels, require_same_shape
-from camfuse_jax.metrics.protocol import find_protocol
 from camfuse_jax.metrics.table import ScoreTable
 
-Fused = UInt8[np.ndarray, "h w"]
-
-
-def average(ir: ArrayLike, vis: ArrayLike) -> Fused:
-    """(ir + vis) / 2, halves rounded to even. Near the best possible SSIM, CC, PSNR and MS-SSIM.
-
-    Args:
-        ir: Infrared, gray (h, w) in [0, 255].
-        vis: Visible, same shape.
-
-    Returns:
-        Fused image, uint8.
-
-    Raises:
-        InputError: Not gray images of one size.
-    """
-    ir, vis = _sources(ir, vis)
-    return levels((ir + vis) / 2)
-
-
-def maximum(ir: ArrayLike, vis: ArrayLike) -> Fused:
-    """max(ir, vis). Near the best possible VIF, MI and Qabf. Arguments, result and errors as in `average`."""
-    return levels(np.maximum(*_sources(ir, vis)))
-
-
-def contrast_preserving_sum(ir: ArrayLike, vis: ArrayLike) -> Fused:
-    """Sum with the mean moved to mid-gray: ir + vis - mean(ir + vis) + 127.5, clipped to 0..255 and rounded.
-
-    Keeps both contrasts in full and beats many networks on EN, AG and SCD. The rest as in `average`.
-    """
-    ir, vis = _sources(ir, vis)
-    total = ir + vis
-    return levels(np.clip(total - total.mean() + 127.5, 0.0, 255.0))
-
-
-BASELINES: dict[str, Callable[[ArrayLike, ArrayLike], Fused]] = {
-    "average": average,
-    "maximum": maximum,
-    "contrast_preserving_sum": contrast_preserving_sum,
-}
-"""All baselines by the name that a table gives them."""
-
-
-def _sources(ir: ArrayLike, vis: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    ir, vis = as_gray(ir, name="ir"), as_gray(vis, name="vis")
-    require_same_shape(ir=ir, vis=vis)
-    return ir, vis
-
-
-# Several methods on the same images: ranks, mean rank and paired significance.
+MEAN_RANKS = {"score": "mean rank", "picture": "picture rank"}
+"""Family of metrics to the name of the mean over its ranks."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +25,7 @@ class Significance:
         losses: Images on which it is worse; the rest are ties.
         median_difference: Median over images of method minus reference.
         p: Two-sided p of Wilcoxon's signed-rank test; 1 if all images tie.
-        p_holm: p corrected after Holm over all tests made in one call.
+        p_holm: p corrected after Holm over all tests of the metric's family made in one call.
     """
 
     method: str
@@ -99,28 +47,32 @@ def ranks(tables: Sequence[ScoreTable]) -> dict[str, dict[str, float]]:
         tables: One per method, all of the same images and protocol.
 
     Returns:
-        Method to metric key to rank, and under `"mean rank"` the mean over the ranked metrics.
+        Method to metric key to rank; under `"mean rank"` and `"picture rank"` the means over the ranked scores and
+        over the ranked picture measures, where there are any.
 
     Raises:
         InputError: The tables do not have the same images, metrics and protocol, or a method occurs twice.
     """
-    keys = _comparable(tables)
+    first = _comparable(tables)
     result: dict[str, dict[str, float]] = {table.method: {} for table in tables}
-    for key in keys:
-        sign = _sign(tables[0], key)
-        means = [table.mean(key) for table in tables]
+    for key in first.metrics:
+        sign, means = _sign(first, key), [table.mean(key) for table in tables]
         if sign == 0 or any(mean is None for mean in means):
             continue
         for table, rank in zip(tables, stats.rankdata([-sign * mean for mean in means]), strict=True):
             result[table.method][key] = float(rank)
     for row in result.values():
-        if row:
-            row["mean rank"] = sum(row.values()) / len(row)
+        for family, name in MEAN_RANKS.items():
+            own = [row[key] for key in first.keys_of(family) if key in row]
+            if own:
+                row[name] = sum(own) / len(own)
     return result
 
 
 def significance(tables: Sequence[ScoreTable], *, against: str) -> list[Significance]:
-    """Compare every method with one of them, image by image (Wilcoxon signed-rank, two-sided, Holm-corrected).
+    """Compare every method with one of them, image by image (Wilcoxon signed-rank, two-sided).
+
+    Holm's correction is over all tests of a family, so that picture measures change nothing about the scores.
 
     Args:
         tables: One per method, all of the same images and protocol.
@@ -133,7 +85,7 @@ def significance(tables: Sequence[ScoreTable], *, against: str) -> list[Signific
         InputError: As `ranks`.
         UsageError: `against` is not among the methods.
     """
-    keys = _comparable(tables)
+    first = _comparable(tables)
     by_name = {table.method: table for table in tables}
     if against not in by_name:
         raise UsageError(f"There is no method {against!r} in the table.", f"It has: {', '.join(by_name)}.")
@@ -141,11 +93,14 @@ def significance(tables: Sequence[ScoreTable], *, against: str) -> list[Signific
         test
         for table in tables
         if table.method != against
-        for key in keys
+        for key in first.metrics
         if _sign(table, key) != 0 and (test := _paired(table, by_name[against], key)) is not None
     ]
-    corrected = _holm([test.p for test in tests])
-    return [Significance(**{**vars(test), "p_holm": p}) for test, p in zip(tests, corrected, strict=True)]
+    corrected: dict[Significance, float] = {}
+    for family in MEAN_RANKS:
+        members = [test for test in tests if test.metric in first.keys_of(family)]
+        corrected |= zip(members, holm([test.p for test in members]), strict=True)
+    return [replace(test, p_holm=corrected[test]) for test in tests]
 
 
 def _paired(table: ScoreTable, reference: ScoreTable, key: str) -> Significance | None:
@@ -160,7 +115,7 @@ def _paired(table: ScoreTable, reference: ScoreTable, key: str) -> Significance 
     return Significance(table.method, key, len(shared), wins, losses, float(np.median(difference)), p, p)
 
 
-def _holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """Holm 1979: the k-th smallest of m is multiplied by m - k + 1, kept increasing and at most 1."""
     corrected, largest = [0.0] * len(p_values), 0.0
     for position, index in enumerate(np.argsort(p_values, kind="stable")):
@@ -170,11 +125,11 @@ def _holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _sign(table: ScoreTable, key: str) -> int:
-    direction = find_protocol(str(table.stamp["protocol"])).metric(key).direction
-    return {"higher": 1, "lower": -1, "none": 0}[direction]
+    return {"higher": 1, "lower": -1, "none": 0}[table.metric(key).direction]
 
 
-def _comparable(tables: Sequence[ScoreTable]) -> tuple[str, ...]:
+def _comparable(tables: Sequence[ScoreTable]) -> ScoreTable:
+    """The first table, once all are known to have the same images, metrics and protocol."""
     if not tables:
         raise InputError("There are no methods to compare.", "Score at least one.")
     names = [table.method for table in tables]
@@ -182,9 +137,9 @@ def _comparable(tables: Sequence[ScoreTable]) -> tuple[str, ...]:
         raise InputError(f"A method occurs twice among {', '.join(names)}.", "Give each its own name.")
     first = tables[0]
     for table in tables[1:]:
-        if table.stamp["id"] != first.stamp["id"] or table.metrics != first.metrics:
+        if table.tag["id"] != first.tag["id"] or table.metrics != first.metrics:
             raise InputError(
                 f"{table.method} and {first.method} were not scored on the same images by the same definitions.",
                 "Score them in one run.",
             )
-    return first.metrics
+    return first

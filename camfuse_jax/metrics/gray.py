@@ -1,4 +1,4 @@
-"""What every metric accepts: gray arrays of one size, finite, in 0..255."""
+"""What every metric accepts: gray arrays of one size, finite, in 0..255; and separable windows over them."""
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -16,15 +16,12 @@ class UndefinedMetricError(InputError):
 
 
 def as_gray(image: ArrayLike, *, name: str = "image") -> Gray:
-    """Check one image and turn it into float64.
+    """Check one image and turn it into float64 (h, w).
 
     Args:
         image: (h, w) or (h, w, 1), any real dtype, levels in [0, 255]. Nothing is rescaled: an image in [0, 1] is
             a very dark one here.
         name: What to call it in an error.
-
-    Returns:
-        The image as float64 (h, w).
 
     Raises:
         InputError: Wrong number of axes, no pixels, complex or non-finite values, or levels outside [0, 255].
@@ -48,19 +45,7 @@ def as_gray(image: ArrayLike, *, name: str = "image") -> Gray:
 
 
 def as_triplet(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> tuple[Gray, Gray, Gray]:
-    """Check the two sources and the fused image together.
-
-    Args:
-        ir: Infrared source, (h, w) in [0, 255].
-        vis: Visible source, same shape.
-        fused: Fused image, same shape.
-
-    Returns:
-        The three as float64.
-
-    Raises:
-        InputError: One is not a gray image (see `as_gray`), or the shapes differ.
-    """
+    """The two sources and the fused image as float64; InputError unless all are gray (`as_gray`) and of one size."""
     grays = as_gray(ir, name="ir"), as_gray(vis, name="vis"), as_gray(fused, name="fused")
     require_same_shape(ir=grays[0], vis=grays[1], fused=grays[2])
     return grays
@@ -88,10 +73,7 @@ def levels(image: Gray) -> UInt8[np.ndarray, "h w"]:
     return np.rint(image).astype(np.uint8)
 
 
-# Separable windows over an image, valid part only.
-
-
-def gaussian_taps(size: int, sigma: float) -> Float64[np.ndarray, " size"]:
+def window_taps(size: int, sigma: float) -> Float64[np.ndarray, " size"]:
     """Normalized samples of a Gaussian; the outer product of two is MATLAB's `fspecial('gaussian', size, sigma)`."""
     offset = np.arange(size) - (size - 1) / 2
     taps = np.exp(-(offset**2) / (2 * sigma**2))

@@ -1,4 +1,4 @@
-"""Protocols: which definition stands behind a metric's key, and the stamp that tells a table's reader."""
+"""Protocols: which definition stands behind a metric's key, the tag that says so, and the scores of one image."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from camfuse_jax.errors import UsageError
 from camfuse_jax.metrics.gray import UndefinedMetricError, as_triplet
+from camfuse_jax.metrics.picture import PairFacts
 from camfuse_jax.metrics.registry import PAPER_METRICS, Metric, check_keys, find_metric
 
 
@@ -73,18 +74,11 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def stamp(protocol: str, keys: Sequence[str], images: Sequence[str], sources_sha256: str) -> dict[str, object]:
+def provenance_tag(protocol: str, keys: Sequence[str], images: Sequence[str], sources_sha256: str) -> dict[str, object]:
     """What a reader must know to compute the same table: JSON-ready, the same for any order of the images.
 
-    Args:
-        protocol: Name of the protocol.
-        keys: Metric keys of the table.
-        images: Names of the images.
-        sources_sha256: Digest of the source images' pixels.
-
-    Returns:
-        Definitions, input range, rounding, averaging, number and digest of the image list, versions, and a digest of
-        all but the versions, by which two tables can be told comparable.
+    Definitions, input range, rounding, averaging, number and digest of the image list, digest of the sources' pixels,
+    versions, and an id over all but the versions, by which two tables can be told comparable.
     """
     chosen = find_protocol(protocol)
     definitions = {}
@@ -124,9 +118,6 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-# The exact path: float64 NumPy functions, one per metric, and the evaluation of several on one image.
-
-
 @dataclass(frozen=True)
 class ImageScores:
     """The metrics of one fused image.
@@ -134,19 +125,22 @@ class ImageScores:
     Attributes:
         values: Metric key to value; None where the metric is undefined for this image, never NaN.
         undefined: Metric key to the reason, for those that are None.
+        weights: Metric key to how much this image counts in the mean; 1 where there is none.
     """
 
     values: dict[str, float | None]
     undefined: dict[str, str]
+    weights: dict[str, float] = field(default_factory=dict)
 
 
-def evaluate(
+def score_image(
     ir: ArrayLike,
     vis: ArrayLike,
     fused: ArrayLike,
     *,
     metrics: Sequence[str] = PAPER_METRICS,
     protocol: str = "paper",
+    facts: PairFacts | None = None,
 ) -> ImageScores:
     """Score one fused image.
 
@@ -156,6 +150,7 @@ def evaluate(
         fused: Fused image, same shape.
         metrics: Keys of the registry.
         protocol: Which definition stands behind each key: `"paper"`, `"cddfuse"` or `"tang"`.
+        facts: Of these sources, to be used again for other fused images.
 
     Returns:
         A value or a reason for every key.
@@ -166,11 +161,15 @@ def evaluate(
     """
     chosen = find_protocol(protocol)
     ir, vis, fused = as_triplet(ir, vis, fused)
-    values: dict[str, float | None] = {}
-    undefined: dict[str, str] = {}
+    facts = PairFacts(ir, vis) if facts is None else facts
+    scores = ImageScores({}, {})
     for key in check_keys(metrics):
+        metric = chosen.metric(key)
         try:
-            values[key] = chosen.metric(key).function(ir, vis, fused)
+            value = metric.function(ir, vis, fused) if metric.measure is None else metric.measure(facts, fused)
         except UndefinedMetricError as error:
-            values[key], undefined[key] = None, error.what
-    return ImageScores(values, undefined)
+            value, scores.undefined[key] = None, error.what
+        scores.values[key] = value
+        if metric.pooled:
+            scores.weights[key] = len(facts.targets)
+    return scores

@@ -7,7 +7,8 @@ from typing import Literal
 from numpy.typing import ArrayLike
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.metrics import gradients, information, ssim, vif
+from camfuse_jax.metrics import gradients, information, picture, ssim, vif
+from camfuse_jax.metrics.picture import PictureMeasure
 
 MetricFunction = Callable[[ArrayLike, ArrayLike, ArrayLike], float]
 """`metric(ir, vis, fused) -> float` on gray images (h, w) in [0, 255]."""
@@ -28,6 +29,8 @@ class Metric:
         rewards: What raises it without a better fused image.
         digits: Decimals in a printed table.
         min_size: Shortest side it is defined for, in pixels.
+        measure: Of a picture measure, the same with the facts of the sources handed in; None for a score.
+        pooled: Whether images count by their warm targets in the mean, so that it is the share of all targets.
     """
 
     key: str
@@ -40,6 +43,22 @@ class Metric:
     rewards: str
     digits: int = 4
     min_size: int = 1
+    measure: PictureMeasure | None = None
+    pooled: bool = False
+
+    @property
+    def family(self) -> str:
+        """`score`, or `picture` for a picture measure; ranks and tests are within a family."""
+        return "score" if self.measure is None else "picture"
+
+
+def _picture(
+    key: str, name: str, measure: PictureMeasure, formula: str, value_range: str, direction, rewards: str, **more
+) -> Metric:
+    """A picture measure; its source is this package, after what users complained of."""
+    function = picture.of_images(measure)
+    source = "own, see docs/metrics.md"
+    return Metric(key, name, function, formula, value_range, direction, source, rewards, measure=measure, **more)
 
 
 _NOISE_AND_CONTRAST = "Noise, over-sharpening and contrast stretching."
@@ -161,9 +180,50 @@ METRICS: dict[str, Metric] = {
             "PSNR + 20 log10(255): errors on [0, 1], peak 255", "48.13 dB upwards", "higher",
             "PSNR_evaluation.m as in Tang's published results", _AVERAGING, digits=2,
         ),
+        _picture(
+            "TARGETS", "warm targets", picture.target_count,
+            "compact areas of A, 40 to 6000 pixels, 30 levels above the wide median and 25 above the ring around",
+            "0 upwards", "none", "Not a quality: a property of the infrared image.", digits=1,
+        ),
+        _picture(
+            "KEPT", "warm targets kept", picture.targets_kept,
+            "per cent of all images' targets with half of their contrast in A, of which 60 levels at most count",
+            "0 to 100 %", "higher", "Copying the infrared image, and raising all contrast.", digits=1, pooled=True,
+        ),
+        _picture(
+            "INVERTED", "warm targets inverted", picture.targets_inverted,
+            "per cent of all images' targets that are more than 5 levels darker than the ring around them",
+            "0 to 100 %", "lower", "A picture without contrast, which inverts nothing.", digits=1, pooled=True,
+        ),
+        _picture(
+            "VEIL", "veil", picture.veil,
+            "mean of F where A and B, blurred by 2 pixels, are below 25; needs more than 500 such pixels",
+            "0 to 255", "lower", "Crushing shadows to black.", digits=1,
+        ),
+        _picture(
+            "CLIP", "clipped pixels", picture.clip,
+            "per cent of pixels with F >= 252 but A, B < 235, or F <= 3 but A, B > 20",
+            "0 to 100 %", "lower", "A gray picture without highlights.", digits=2,
+        ),
+        _picture(
+            "BEYOND", "beyond the sources", picture.beyond,
+            "mean levels of F above the highest or below the lowest of A and B in the 15 x 15 pixels around",
+            "0 to 255", "lower", "Averaging; and noise or edges in the sources, which widen their span.", digits=2,
+        ),
+        _picture(
+            "TONE", "tone", picture.tone,
+            "mean |F - B|, both blurred by 16 pixels, in gray levels",
+            "0 to 255", "lower", "Showing the visible image alone, even a badly exposed one.", digits=1,
+        ),
+        _picture(
+            "NOISE_GAIN", "noise handed on", picture.noise_gain,
+            "NOISE of F over the larger one of A and B, on the fifth of the image where both have the smallest slopes",
+            "0 upwards, 1 keeps the noise", "lower", "Blur.",
+            digits=2,
+        ),
     )
 }  # fmt: skip
-"""All definitions by key. The first thirteen are the default protocol, the others are the field's variants."""
+"""All definitions by key: thirteen of protocol `paper`, the field's variants of them, the picture measures."""
 
 PAPER_METRICS = ("EN", "AG", "SCD", "SSIM", "VIF")
 """The five of the paper's tables."""
@@ -172,7 +232,13 @@ BASIC_METRICS = (*PAPER_METRICS, "NOISE")
 """The five, and the noise estimate without which EN and AG cannot be read."""
 
 ALL_METRICS = (*PAPER_METRICS, "SF", "SD", "MI", "Qabf", "MS-SSIM", "CC", "PSNR", "NOISE")
-"""Everything that a protocol defines: the paper's five, seven more, and the noise estimate beside EN, AG and SF."""
+"""Every score that a protocol defines: the paper's five, seven more, and the noise estimate beside EN, AG and SF."""
+
+PICTURE_METRICS = ("TARGETS", "KEPT", "INVERTED", "VEIL", "CLIP", "BEYOND", "TONE", "NOISE_GAIN")
+"""What a person would complain of; the same under every protocol."""
+
+METRIC_SETS = {"paper": (*BASIC_METRICS, *PICTURE_METRICS), "all": (*ALL_METRICS, *PICTURE_METRICS)}
+"""What `--metrics` chooses from."""
 
 
 def find_metric(key: str) -> Metric:

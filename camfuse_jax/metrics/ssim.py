@@ -10,20 +10,20 @@ from camfuse_jax.metrics.gray import (
     Gray,
     as_gray,
     as_triplet,
-    gaussian_taps,
     require_same_shape,
     require_size,
     window_mean,
+    window_taps,
 )
 
-_TAPS = gaussian_taps(11, 1.5)
+_TAPS = window_taps(11, 1.5)
 _RADIUS = 5
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MS_SSIM_MIN_SIZE = 176
 """Four halvings of 176 leave 11 pixels: one window at the fifth scale."""
 
 
-def ssim(a: ArrayLike, b: ArrayLike, *, border: str = "replicate") -> float:
+def structural_similarity(a: ArrayLike, b: ArrayLike, *, border: str = "replicate") -> float:
     """SSIM of two images: Gaussian 11 x 11 window, sigma 1.5, L = 255, K = .01 and .03, population covariance.
 
     Source: Wang et al., IEEE TIP 13, 2004.
@@ -86,8 +86,8 @@ def ms_ssim(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def mean_ssim(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """SSIM: mean of `ssim(fused, ir)` and `ssim(fused, vis)`, in [-1, 1]."""
-    return (ssim(fused, ir) + ssim(fused, vis)) / 2
+    """SSIM: mean of `structural_similarity(fused, ir)` and `structural_similarity(fused, vis)`, in [-1, 1]."""
+    return (structural_similarity(fused, ir) + structural_similarity(fused, vis)) / 2
 
 
 def summed_uniform_ssim(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:

@@ -1,4 +1,4 @@
-"""Scores of one method over many images, with mean, spread and the protocol that made them."""
+"""Scores of one method over many images, with mean, spread and the tag of how they were made."""
 
 import hashlib
 import math
@@ -11,12 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from camfuse_jax.data.pairs import listing
-from camfuse_jax.errors import InputError
+from camfuse_jax.data.pairs import image_files, listing
+from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.picture import read_gray, read_shape
+from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.gray import as_gray
-from camfuse_jax.metrics.protocol import ImageScores, evaluate, stamp
-from camfuse_jax.metrics.registry import PAPER_METRICS, check_keys
+from camfuse_jax.metrics.picture import PairFacts
+from camfuse_jax.metrics.protocol import ImageScores, find_protocol, provenance_tag, score_image
+from camfuse_jax.metrics.registry import PAPER_METRICS, Metric, check_keys
+
+MISSING = "n/a"
+"""Printed where a metric is undefined."""
 
 ImageOrFile = ArrayLike | str | os.PathLike[str]
 SourcePair = tuple[str, ImageOrFile, ImageOrFile]
@@ -33,13 +38,21 @@ class ScoreTable:
         method: Its name.
         metrics: Metric keys, in column order.
         rows: Image name to its scores, in the order of the pairs.
-        stamp: The protocol stamp (see `protocol.stamp`).
+        tag: How they were made (see `protocol.provenance_tag`).
     """
 
     method: str
     metrics: tuple[str, ...]
     rows: dict[str, ImageScores]
-    stamp: dict[str, object]
+    tag: dict[str, object]
+
+    def metric(self, key: str) -> Metric:
+        """The definition behind a column."""
+        return find_protocol(str(self.tag["protocol"])).metric(key)
+
+    def keys_of(self, family: str) -> list[str]:
+        """The columns of a family of metrics, `score` or `picture`."""
+        return [key for key in self.metrics if self.metric(key).family == family]
 
     def column(self, key: str) -> dict[str, float]:
         """Image name to value, for the images where the metric is defined."""
@@ -47,17 +60,30 @@ class ScoreTable:
         return {name: value for name, value in values.items() if value is not None}
 
     def mean(self, key: str) -> float | None:
-        """Mean over the images where the metric is defined; None if there are none. Independent of their order."""
-        values = self.column(key).values()
-        return math.fsum(values) / len(values) if values else None
+        """Mean over the images where the metric is defined; None if there are none. Independent of their order.
+
+        Of a pooled metric each image counts as much as it has targets.
+        """
+        column = self.column(key)
+        weights = {name: self.rows[name].weights.get(key, 1.0) for name in column}
+        total = math.fsum(column[name] * weight for name, weight in weights.items())
+        return total / math.fsum(weights.values()) if column else None
 
     def std(self, key: str) -> float | None:
-        """Sample standard deviation (n - 1); None for fewer than two values."""
+        """Sample standard deviation (n - 1) over the images; None for fewer than two values."""
         values = self.column(key).values()
         if len(values) < 2:
             return None
         mean = math.fsum(values) / len(values)
         return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+    def partial(self, key: str) -> bool:
+        """Whether the mean leaves images out, because the metric is not defined for them."""
+        return 0 < len(self.column(key)) < len(self.rows)
+
+    def text(self, key: str, value: float | None) -> str:
+        """A value as it is printed: rounded as the metric's definition says, or `n/a`."""
+        return MISSING if value is None else f"{value:.{self.metric(key).digits}f}"
 
     def undefined(self) -> list[str]:
         """One line for each value that does not exist: image, and why."""
@@ -73,69 +99,121 @@ def score(
     method: str = "fused",
     workers: int = 0,
 ) -> ScoreTable:
-    """Score one method's fused images against their sources, by the exact path.
+    """Score one method's fused images; arguments and errors as of `score_methods`."""
+    return score_methods(pairs, {method: fused}, metrics=metrics, protocol=protocol, workers=workers)[0]
 
-    Each image is scored on its own, so neither the order of the pairs nor the number of workers changes a digit.
+
+def score_methods(
+    pairs: Iterable[SourcePair],
+    methods: Mapping[str, FusedImages],
+    *,
+    metrics: Sequence[str] = PAPER_METRICS,
+    protocol: str = "paper",
+    workers: int = 0,
+) -> list[ScoreTable]:
+    """Score the fused images of several methods against their sources, by the exact path.
+
+    Each image is scored on its own, so neither the order of the pairs nor the number of workers changes a digit. The
+    methods of a pair are scored together: what a metric needs of the sources alone is computed once.
 
     Args:
         pairs: The sources. Files are read as 8-bit luma.
-        fused: The fused images, exactly one per pair; or a function that makes them.
+        methods: Name to its fused images, one for each pair (images of no pair are passed over); or to a function that
+            makes them.
         metrics: Keys of the registry, in column order.
         protocol: `"paper"`, `"cddfuse"` or `"tang"`.
-        method: What to call these images.
         workers: Threads; 0 takes one per processor.
 
     Returns:
-        The table.
+        One table per method.
 
     Raises:
-        InputError: No pairs, a name twice; fused images that are missing, extra or of another size than their sources
-            (all are listed); or an image that cannot be used.
+        InputError: No pairs, a name twice; fused images that are missing or of another size than their sources (all
+            are listed, before anything is computed); or an image that cannot be used.
         UsageError: An unknown metric or protocol.
     """
     pairs, keys = list(pairs), check_keys(metrics)
-    _check_names([name for name, _, _ in pairs])
-    if not callable(fused):
-        check_fused(pairs, fused, method=method)
+    names = [name for name, _, _ in pairs]
+    _check_names(names)
+    find_protocol(protocol)
+    for method, fused in methods.items():
+        if not callable(fused):
+            check_fused(pairs, fused, method=method)
 
-    def one(pair: SourcePair) -> tuple[ImageScores, str]:
+    def one(pair: SourcePair) -> tuple[list[ImageScores], str]:
         name, ir, vis = pair
         ir, vis = _load(ir, f"{name} (ir)"), _load(vis, f"{name} (vis)")
-        image = fused(ir, vis) if callable(fused) else _load(fused[name], f"{name} ({method})")
-        return evaluate(ir, vis, image, metrics=keys, protocol=protocol), _pixels_digest(name, ir, vis)
+        facts = PairFacts(as_gray(ir), as_gray(vis))
+        scores = []
+        for method, fused in methods.items():
+            image = fused(ir, vis) if callable(fused) else _load(fused[name], f"{name} ({method})")
+            scores.append(score_image(ir, vis, image, metrics=keys, protocol=protocol, facts=facts))
+        return scores, _pixels_digest(name, ir, vis)
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         results = list(pool.map(one, pairs))
-    names = [name for name, _, _ in pairs]
     digest = hashlib.sha256("".join(sorted(digest for _, digest in results)).encode()).hexdigest()
-    rows = {name: scores for name, (scores, _) in zip(names, results, strict=True)}
-    return ScoreTable(method, keys, rows, stamp(protocol, keys, names, digest))
+    tag = provenance_tag(protocol, keys, names, digest)
+    columns = zip(*(scores for scores, _ in results), strict=True)
+    return [
+        ScoreTable(method, keys, dict(zip(names, column, strict=True)), tag)
+        for method, column in zip(methods, columns, strict=True)
+    ]
 
 
-def check_fused(pairs: Sequence[SourcePair], fused: Mapping[str, ImageOrFile], *, method: str) -> None:
-    """Refuse a set of fused images that does not fit its sources, before anything is computed.
+def score_folders(
+    pairs: Iterable[SourcePair],
+    folders: Mapping[str, str | os.PathLike[str]],
+    *,
+    metrics: Sequence[str] = PAPER_METRICS,
+    protocol: str = "paper",
+    others: Mapping[str, FusedImages] | None = None,
+    baselines: bool = True,
+    workers: int = 0,
+) -> list[ScoreTable]:
+    """Score several methods on the same sources.
 
     Args:
         pairs: The sources.
-        fused: The fused images by name.
-        method: What to call them in the error.
+        folders: Method name to its folder of `NAME.*`, one image per pair; images of no pair are passed over.
+        metrics: Keys of the registry.
+        protocol: `"paper"`, `"cddfuse"` or `"tang"`.
+        others: Methods whose images are in memory or made by a function (ours, say), by name. They come first.
+        baselines: Whether to append average, maximum and contrast-preserving sum.
+        workers: Threads; 0 takes one per processor.
+
+    Returns:
+        One table per method: `others`, `folders`, baselines, in this order.
 
     Raises:
-        InputError: Images are missing, extra or wrongly sized; each kind is listed.
+        InputError: A folder is absent, or its images are missing or wrongly sized (all are listed).
+        UsageError: Two methods of one name, or an unknown metric or protocol.
     """
-    names = [name for name, _, _ in pairs]
-    missing = [name for name in names if name not in fused]
-    extra = sorted(fused.keys() - set(names))
+    methods: list[tuple[str, FusedImages]] = list((others or {}).items())
+    methods += [(name, image_files(Path(folder))) for name, folder in folders.items()]
+    methods += BASELINES.items() if baselines else []
+    names = [name for name, _ in methods]
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        raise UsageError(f"Two methods are called {', '.join(doubles)}.", "Baselines use their names: choose others.")
+    return score_methods(pairs, dict(methods), metrics=metrics, protocol=protocol, workers=workers)
+
+
+def check_fused(pairs: Sequence[SourcePair], fused: Mapping[str, ImageOrFile], *, method: str) -> None:
+    """Refuse a set of fused images that does not fit its sources; raises InputError that lists what is wrong."""
+    missing = [name for name, _, _ in pairs if name not in fused]
     wrong = []
     for name, ir, _ in pairs:
         if name in fused and (got := _shape(fused[name])) != (want := _shape(ir)):
             wrong.append(f"{name} is {_by(got)}, its sources {_by(want)}")
-    kinds = (("missing", missing), ("extra", extra), ("wrongly sized (height x width)", wrong))
+    kinds = (("missing", missing), ("wrongly sized (height x width)", wrong))
     problems = [f"{len(items)} {kind}: {listing(items)}" for kind, items in kinds if items]
     if problems:
+        others = sorted(fused.keys() - {name for name, _, _ in pairs})
+        problems += [f"{len(others)} of no pair: {listing(others)}"] if missing and others else []
         raise InputError(
-            f"The fused images of {method} do not fit the {len(names)} pairs. {'; '.join(problems)}.",
-            "Give one image per pair, with the pair's name and size, and no others.",
+            f"The fused images of {method} do not fit the {len(pairs)} pairs. {'; '.join(problems)}.",
+            "Give one image per pair, with the pair's name and size.",
         )
 
 

@@ -7,10 +7,10 @@ from camfuse_jax.metrics.gray import (
     Gray,
     as_gray,
     as_triplet,
-    gaussian_taps,
     require_same_shape,
     require_size,
     window_mean,
+    window_taps,
 )
 
 VIF_MIN_SIZE = 41
@@ -18,7 +18,7 @@ VIF_MIN_SIZE = 41
 
 _NOISE_VARIANCE = 2.0
 _TINY = 1e-10
-_TAPS = tuple(gaussian_taps(size, size / 5) for size in (17, 9, 5, 3))
+_TAPS = tuple(window_taps(size, size / 5) for size in (17, 9, 5, 3))
 
 
 def vif(reference: ArrayLike, image: ArrayLike) -> float:

@@ -12,12 +12,13 @@ from tqdm import tqdm
 from camfuse_jax.data.pairs import image_files, pair_paths
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import InputError, ResourceError, UsageError
-from camfuse_jax.fusion.dispatch import plan
-from camfuse_jax.fusion.fuse import explain, fuse
+from camfuse_jax.fusion.dispatch import plan_programs
+from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import SHIPPED, Params, card, load_params
 from camfuse_jax.images.picture import read_gray
-from camfuse_jax.metrics.compare import BASELINES
-from camfuse_jax.metrics.evaluate import OURS, choose_weights, named_folders, score_folders
+from camfuse_jax.metrics.baselines import BASELINES
+from camfuse_jax.metrics.evaluate import OURS, choose_weights, named_folders
+from camfuse_jax.metrics.table import score_folders
 from camfuse_jax.metrics.registry import ALL_METRICS, BASIC_METRICS, PAPER_METRICS
 from camfuse_jax.report.channels import channel_sizes
 from camfuse_jax.report.page import PairView, page_html
@@ -146,10 +147,10 @@ def report_page(
     taken = sorted(others.keys() & {OURS, *BASELINES})
     if taken:
         raise UsageError(f"--fused {', '.join(taken)}: that name is taken.", "Choose another name.")
-    fused, buckets = {}, plan(vis.shape for *_, vis in pairs)
+    fused, buckets = {}, plan_programs(vis.shape for *_, vis in pairs)
     for name, ir, vis in tqdm(pairs, desc="fuse", unit="pair", disable=None):
         _same_size(name, ir, vis)
-        fused[name] = np.asarray(fuse(params, ir, vis, buckets=buckets))
+        fused[name] = np.asarray(fuse_arrays(params, ir, vis, buckets=buckets))
     tables = score_folders(pairs, {}, others={OURS: fused, **others}, metrics=metrics, protocol=protocol)
     html = page_html(
         tqdm(_views(params, pairs, fused, others), desc="draw", total=len(pairs), unit="pair", disable=None),
@@ -194,7 +195,7 @@ def _views(
     fused: Mapping[str, np.ndarray],
     others: Mapping[str, Mapping[str, pathlib.Path]],
 ) -> Iterator[PairView]:
-    buckets = plan(vis.shape for *_, vis in pairs)
+    buckets = plan_programs(vis.shape for *_, vis in pairs)
     for name, ir, vis in pairs:
         seen = explain(params, ir, vis, buckets=buckets)
         yield PairView(

@@ -126,7 +126,7 @@ def page_html(
         place=scores.place_of(rows, method),
         tests=scores.significance_rows(tables, against=method),
         undefined={table.method: table.undefined() for table in tables if table.undefined()},
-        stamp=tables[0].stamp,
+        stamp=tables[0].tag,
         bars=charts.mirrored_bars(weights, order, top=1.0),
         ranges=[(weights[row].min(), weights[row].max()) for row in (Modality.IR, Modality.VIS)],
         preferences=charts.mirrored_bars(np.maximum([preference, -preference], 0), order),
@@ -203,7 +203,7 @@ def by_preference(weights: np.ndarray) -> np.ndarray:
 def _metrics(table: ScoreTable) -> list[tuple[str, str]]:
     """Key and arrow of each metric."""
     arrows = {"higher": "↑", "lower": "↓", "none": ""}
-    return [(key, arrows[str(table.stamp["definitions"][key]["better"])]) for key in table.metrics]
+    return [(key, arrows[str(table.tag["definitions"][key]["better"])]) for key in table.metrics]
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float:

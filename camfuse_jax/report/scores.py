@@ -105,5 +105,5 @@ def best_of(rows: Sequence[Row]) -> list[str]:
 
 
 def _rounded(table: ScoreTable, key: str, value: float | None) -> str:
-    digits = find_protocol(str(table.stamp["protocol"])).metric(key).digits
+    digits = find_protocol(str(table.tag["protocol"])).metric(key).digits
     return MISSING if value is None else f"{value:.{digits}f}"

@@ -14,9 +14,9 @@ from camfuse_jax.data.pairs import Pair, data_root, pairs_of_split
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.images.picture import read_gray
 from camfuse_jax.metrics import information
-from camfuse_jax.metrics.compare import BASELINES
-from camfuse_jax.metrics.evaluate import score_folders
-from camfuse_jax.metrics.ssim import ms_ssim, ssim, summed_uniform_ssim
+from camfuse_jax.metrics.baselines import BASELINES
+from camfuse_jax.metrics.ssim import ms_ssim, structural_similarity, summed_uniform_ssim
+from camfuse_jax.metrics.table import score_folders
 from camfuse_jax.metrics.vif import vif
 
 
@@ -222,7 +222,7 @@ def _references() -> list[Reference]:
 
 
 def _cropped_ssim(a: np.ndarray, b: np.ndarray) -> float:
-    return ssim(a, b, border="crop")
+    return structural_similarity(a, b, border="crop")
 
 
 def _by_16(image: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 from camfuse_jax.data.pairs import data_root, pairs_of_split
 from camfuse_jax.errors import UsageError
 from camfuse_jax.images.picture import read_gray
-from camfuse_jax.metrics.compare import average
+from camfuse_jax.metrics.baselines import average
 from camfuse_jax.metrics.registry import ALL_METRICS, PAPER_METRICS
 from camfuse_jax.metrics.table import score
 from metrics_check.agreement import data_parser, exit_code

@@ -11,7 +11,7 @@ from camfuse_jax import load_params
 from camfuse_jax.config import Modality
 from camfuse_jax.data.pairs import find_pairs
 from camfuse_jax.images.picture import read_gray
-from camfuse_jax.metrics.ssim import ssim
+from camfuse_jax.metrics.ssim import structural_similarity
 from camfuse_jax.metrics.vif import vif
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
 from camfuse_jax.system.runtime import compiler_options
@@ -35,7 +35,7 @@ def _judge(root, dataset, count):
     for name in test[:count]:
         images = np.stack([read_gray(pairs[name].ir), read_gray(pairs[name].vis)])
         restored, logits = map(np.asarray, run(params, images))
-        scores.append([(ssim(a, b), vif(a, b)) for a, b in zip(images, restored, strict=True)])
+        scores.append([(structural_similarity(a, b), vif(a, b)) for a, b in zip(images, restored, strict=True)])
         right += (logits.argmax(axis=1) == [Modality.IR, Modality.VIS]).tolist()
     return np.mean(scores, axis=0), np.mean(right)
 

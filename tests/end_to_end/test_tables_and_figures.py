@@ -12,7 +12,7 @@ from small_nets import small_params
 
 from camfuse_jax.fusion.params import save_params
 from camfuse_jax.images.picture import read_gray, write_gray
-from camfuse_jax.metrics.compare import BASELINES
+from camfuse_jax.metrics.baselines import BASELINES
 
 NAMES = ("a", "b")
 

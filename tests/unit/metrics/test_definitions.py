@@ -43,9 +43,9 @@ def test_ssim_is_the_mean_over_windows_of_the_replicated_image(scene):
     ir, _, fused = (image.astype(float) for image in scene)
     padded = [np.pad(image, 5, mode="edge") for image in (fused, ir)]
     expected = ssim_by_windows(*padded, gaussian_window(11, 1.5), level=255)
-    assert ssim.ssim(fused, ir) == pytest.approx(expected, abs=1e-12)
+    assert ssim.structural_similarity(fused, ir) == pytest.approx(expected, abs=1e-12)
     cropped = ssim_by_windows(fused, ir, gaussian_window(11, 1.5), level=255)
-    assert ssim.ssim(fused, ir, border="crop") == pytest.approx(cropped, abs=1e-12)
+    assert ssim.structural_similarity(fused, ir, border="crop") == pytest.approx(cropped, abs=1e-12)
 
 
 def test_ssim2_is_a_sum_with_sample_covariance_and_a_range_of_two(scene):
@@ -59,7 +59,7 @@ def test_ssim_of_scikit_image(scene):
     measure = pytest.importorskip("skimage.metrics")
     ir, _, fused = scene
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    assert ssim.ssim(ir, fused, border="crop") == pytest.approx(
+    assert ssim.structural_similarity(ir, fused, border="crop") == pytest.approx(
         measure.structural_similarity(ir.astype(float), fused.astype(float), **settings), abs=1e-6
     )
 
@@ -71,7 +71,7 @@ def test_entropy_of_scikit_image(scene):
 
 def test_ssim_refuses_another_border(scene):
     with pytest.raises(ValueError, match="replicate"):
-        ssim.ssim(scene[0], scene[1], border="wrap")
+        ssim.structural_similarity(scene[0], scene[1], border="wrap")
 
 
 def vif_by_convolution(reference, image):
@@ -142,7 +142,7 @@ def test_qabf_is_the_published_text(scene):
 def test_mutual_information_from_counted_pairs(scene):
     ir, vis, fused = scene
 
-    def information(a, b, top=255):
+    def shared_bits(a, b, top=255):
         def bits(*columns):
             _, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
             return -(counts / counts.sum() * np.log2(counts / counts.sum())).sum()
@@ -150,11 +150,11 @@ def test_mutual_information_from_counted_pairs(scene):
         a, b = a.ravel(), b.ravel()
         return bits(a) + bits(b) - bits(np.minimum(a, top), np.minimum(b, top))
 
-    expected = information(fused, ir) + information(fused, vis)
+    expected = shared_bits(fused, ir) + shared_bits(fused, vis)
     assert information.mutual_information(*scene) == pytest.approx(expected, abs=1e-12)
     assert information.mutual_information_nats(*scene) == pytest.approx(expected * math.log(2), abs=1e-12)
     bright = [np.where(image > 120, image % 2 + 254, image) for image in scene]
-    merged = information(bright[2], bright[0], 254) + information(bright[2], bright[1], 254)
+    merged = shared_bits(bright[2], bright[0], 254) + shared_bits(bright[2], bright[1], 254)
     assert information.mutual_information_tang(*bright) == pytest.approx(merged, abs=1e-12)
     assert information.mutual_information_tang(*bright) > information.mutual_information(*bright) + 0.01
 
@@ -226,7 +226,7 @@ def test_noise_estimate_finds_the_noise(sigma):
 
 def test_identical_images_have_full_similarity(scene):
     ir = scene[0]
-    assert ssim.ssim(ir, ir) == pytest.approx(1)
+    assert ssim.structural_similarity(ir, ir) == pytest.approx(1)
     assert vif.vif(ir, ir) == pytest.approx(1, abs=1e-6)
     assert ssim.mean_ssim(ir, ir, ir) == pytest.approx(1)
     assert ssim.summed_uniform_ssim(ir, ir, ir) == pytest.approx(2)
@@ -236,5 +236,5 @@ def test_identical_images_have_full_similarity(scene):
 
 def test_swapping_the_sources_changes_nothing(scene):
     ir, vis, fused = (np.tile(image, (4, 4)) for image in scene)
-    for metric in METRICS.values():
+    for metric in (metric for metric in METRICS.values() if metric.family == "score"):
         assert metric.function(ir, vis, fused) == pytest.approx(metric.function(vis, ir, fused), rel=1e-12), metric.key

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.metrics.gray import UndefinedMetricError
-from camfuse_jax.metrics.protocol import evaluate
+from camfuse_jax.metrics.protocol import score_image
 from camfuse_jax.metrics.registry import ALL_METRICS, METRICS, check_keys
-from camfuse_jax.metrics.ssim import ssim
+from camfuse_jax.metrics.ssim import structural_similarity
 from camfuse_jax.metrics.vif import vif
 
 PATTERNS = {
@@ -53,7 +53,7 @@ def test_min_size_is_exactly_where_the_metric_begins(key):
 
 def test_what_constant_images_score():
     flat = np.full((50, 60), 255.0)
-    scores = evaluate(flat, flat, flat, metrics=ALL_METRICS)
+    scores = score_image(flat, flat, flat, metrics=ALL_METRICS)
     defined = {key: value for key, value in scores.values.items() if value is not None}
     assert defined == {
         "EN": 0.0, "AG": 0.0, "SSIM": 1.0, "VIF": 2.0, "SF": 0.0, "SD": 0.0, "MI": 0.0, "NOISE": 0.0,
@@ -67,7 +67,7 @@ def test_what_constant_images_score():
 
 def test_a_fused_image_that_is_one_source_has_no_scd():
     ir, vis = np.random.default_rng(0).integers(0, 256, (2, 50, 50))
-    scores = evaluate(ir, vis, vis)
+    scores = score_image(ir, vis, vis)
     assert scores.values["SCD"] is None
     assert "fused - vis" in scores.undefined["SCD"]
     assert 1.0 < scores.values["VIF"] < 1.2
@@ -82,7 +82,7 @@ def test_a_constant_reference_loses_nothing():
 
 def test_ssim_of_one_pixel():
     c1 = (0.01 * 255) ** 2
-    assert ssim([[10]], [[30]]) == pytest.approx((2 * 300 + c1) / (100 + 900 + c1))
+    assert structural_similarity([[10]], [[30]]) == pytest.approx((2 * 300 + c1) / (100 + 900 + c1))
 
 
 @pytest.mark.parametrize(
@@ -102,21 +102,21 @@ def test_ssim_of_one_pixel():
 def test_unusable_images_are_refused_by_name(image, said):
     good = np.zeros((4, 4))
     with pytest.raises(InputError, match=said):
-        evaluate(good, good, image, metrics=["EN"])
+        score_image(good, good, image, metrics=["EN"])
 
 
 def test_integers_floats_and_a_channel_axis_are_one_image():
     ir, vis, fused = np.random.default_rng(4).integers(0, 256, (3, 48, 48), dtype=np.uint8)
-    first = evaluate(ir, vis, fused)
-    assert evaluate(ir.astype(float), vis[..., None], fused.astype(np.float32)).values == first.values
+    first = score_image(ir, vis, fused)
+    assert score_image(ir.astype(float), vis[..., None], fused.astype(np.float32)).values == first.values
 
 
 def test_unknown_names_are_listed():
     flat = np.zeros((4, 4))
     with pytest.raises(UsageError, match="MS-SSIM"):
-        evaluate(flat, flat, flat, metrics=["ENN"])
+        score_image(flat, flat, flat, metrics=["ENN"])
     with pytest.raises(UsageError, match="cddfuse"):
-        evaluate(flat, flat, flat, protocol="mine")
+        score_image(flat, flat, flat, protocol="mine")
     with pytest.raises(UsageError, match="EN"):
         check_keys(["EN", "AG", "EN"])
     with pytest.raises(UsageError):
@@ -126,8 +126,8 @@ def test_unknown_names_are_listed():
 def test_protocols_choose_the_documented_variants():
     ir, vis, fused = np.random.default_rng(9).integers(0, 256, (3, 60, 60))
     keys = ("AG", "SSIM", "VIF", "SF", "MI", "PSNR")
-    every = evaluate(ir, vis, fused, metrics=list(METRICS)[:9] + list(METRICS)[10:]).values
-    cddfuse = evaluate(ir, vis, fused, metrics=keys, protocol="cddfuse").values
-    tang = evaluate(ir, vis, fused, metrics=keys, protocol="tang").values
+    every = score_image(ir, vis, fused, metrics=list(METRICS)[:9] + list(METRICS)[10:]).values
+    cddfuse = score_image(ir, vis, fused, metrics=keys, protocol="cddfuse").values
+    tang = score_image(ir, vis, fused, metrics=keys, protocol="tang").values
     assert list(cddfuse.values()) == [every[k] for k in ("AG_MEAN", "SSIM2", "VIF", "SF", "MI_NATS", "PSNR_PEAK")]
     assert list(tang.values()) == [every[k] for k in ("AG", "SSIM", "VIF", "SF_UNIT", "MI_TANG", "PSNR_48")]

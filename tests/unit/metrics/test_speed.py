@@ -8,7 +8,7 @@ import pytest
 from metrics_check import speed
 from metrics_check.speed import main, measure, speed_markdown
 
-from camfuse_jax.metrics.protocol import evaluate
+from camfuse_jax.metrics.protocol import score_image
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +38,16 @@ def test_only_those_asked_for(triplets):
 def test_the_loops_compute_what_the_exact_path_computes(triplets):
     pytest.importorskip("skimage")
     _, *images = triplets[0]
-    exact = evaluate(*images, metrics=("EN",)).values
+    exact = score_image(*images, metrics=("EN",)).values
     assert speed._skimage_entropy(*images) == pytest.approx(exact["EN"], abs=1e-6)
-    assert speed._skimage_ssim(*images) == pytest.approx(evaluate(*images).values["SSIM"], abs=0.02)  # other borders
+    assert speed._skimage_ssim(*images) == pytest.approx(score_image(*images).values["SSIM"], abs=0.02)  # other borders
 
 
 def test_the_usual_loop_computes_the_papers_five(triplets, monkeypatch):
     pytest.importorskip("skimage")
     monkeypatch.setattr(speed, "_piq_vif", lambda ir, vis, fused: 0.0)
     _, *images = triplets[0]
-    exact = evaluate(*images, metrics=("EN", "AG_MEAN", "SCD")).values
+    exact = score_image(*images, metrics=("EN", "AG_MEAN", "SCD")).values
     assert speed._usual_five(*images)[:3] == pytest.approx(list(exact.values()))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (timing,) = measure(triplets, tasks=("the paper's five",), repeats=1, contestants=("usual",))

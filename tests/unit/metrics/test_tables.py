@@ -11,11 +11,11 @@ from scipy import stats
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.picture import write_gray
-from camfuse_jax.metrics.compare import BASELINES, _holm, average, contrast_preserving_sum, maximum, ranks, significance
-from camfuse_jax.metrics.evaluate import score_folders
+from camfuse_jax.metrics.baselines import BASELINES, average, contrast_preserving_sum, maximum
+from camfuse_jax.metrics.compare import holm, ranks, significance
 from camfuse_jax.metrics.export import csv_text, markdown, write_tables
-from camfuse_jax.metrics.protocol import evaluate
-from camfuse_jax.metrics.table import score
+from camfuse_jax.metrics.protocol import score_image
+from camfuse_jax.metrics.table import score, score_folders
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "NOISE")
 
@@ -41,7 +41,7 @@ def tables(pairs):
 
 def test_rows_are_the_single_scores_and_means_are_their_means(pairs):
     table = score(pairs, {name: maximum(ir, vis) for name, ir, vis in pairs}, metrics=KEYS)
-    single = [evaluate(ir, vis, maximum(ir, vis), metrics=KEYS).values for _, ir, vis in pairs]
+    single = [score_image(ir, vis, maximum(ir, vis), metrics=KEYS).values for _, ir, vis in pairs]
     assert [row.values for row in table.rows.values()] == single
     assert table.mean("AG") == pytest.approx(np.mean([row["AG"] for row in single]))
     assert table.std("AG") == pytest.approx(np.std([row["AG"] for row in single], ddof=1))
@@ -53,12 +53,12 @@ def test_order_and_workers_change_no_digit(pairs):
     assert {**second.rows} == {**first.rows}
     assert [second.mean(key) for key in KEYS] == [first.mean(key) for key in KEYS]
     assert [second.std(key) for key in KEYS] == [first.std(key) for key in KEYS]
-    assert second.stamp == first.stamp
+    assert second.tag == first.tag
 
 
 def test_stamp_tells_images_definitions_and_protocols_apart(pairs):
     ids = {
-        score(chosen, average, metrics=keys, protocol=protocol).stamp["id"]
+        score(chosen, average, metrics=keys, protocol=protocol).tag["id"]
         for chosen, keys, protocol in [
             (pairs, KEYS, "paper"),
             (pairs[:-1], KEYS, "paper"),
@@ -76,7 +76,7 @@ def test_folders_that_do_not_fit_are_refused_with_a_list(pairs, folder):
     write_gray(folder / "p3.png", np.zeros((50, 49), np.uint8))
     with pytest.raises(InputError) as caught:
         score_folders(pairs, {"mine": folder})
-    for said in ("mine", "1 missing: p0", "1 extra: other", "p3 is 50 x 49, its sources 50 x 50"):
+    for said in ("mine", "1 missing: p0", "1 of no pair: other", "p3 is 50 x 49, its sources 50 x 50"):
         assert said in str(caught.value)
 
 
@@ -121,7 +121,7 @@ def test_written_files_carry_every_digit_and_the_protocol(tables, tmp_path):
         assert {row["image"]: {key: float(row[key]) for key in KEYS} for row in rows} == {
             name: row.values for name, row in table.rows.items()
         }
-        assert rows[0]["protocol"] == f"paper:{table.stamp['id']}"
+        assert rows[0]["protocol"] == f"paper:{table.tag['id']}"
         content = json.loads((tmp_path / f"{table.method}.json").read_text(encoding="utf-8"))
         assert content["stamp"]["definitions"]["VIF"]["formula"].startswith("vifp(A, F) + vifp(B, F)")
         assert content["mean"]["EN"] == table.mean("EN")
@@ -172,7 +172,7 @@ def test_equal_methods_do_not_differ(pairs):
 
 
 def test_holm_on_a_known_example():
-    assert _holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_tables_of_other_images_are_not_compared(pairs):

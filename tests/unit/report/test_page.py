@@ -11,7 +11,7 @@ import pytest
 from report_pages import CHANNELS, HOSTILE, METRICS, OTHER, page, view
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.metrics.evaluate import score_folders
+from camfuse_jax.metrics.table import score_folders
 from camfuse_jax.report.page import page_html
 
 VOID = {"meta", "link", "img", "input", "wbr", "br", "hr"}

@@ -12,7 +12,7 @@ from paper.tables import paper_table, table_csv, table_json, table_latex, table_
 
 from camfuse_jax.errors import UsageError
 from camfuse_jax.metrics.compare import ranks
-from camfuse_jax.metrics.evaluate import score_folders
+from camfuse_jax.metrics.table import score_folders
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "NOISE")
 
@@ -85,7 +85,7 @@ def test_markdown_has_one_cell_per_column_and_the_stamp(table):
     text = table_markdown(table)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines} == {len(KEYS) + 4}
-    assert f"({table.stamp['id']})" in text
+    assert f"({table.tag['id']})" in text
     assert all(f"- {key}: " in text for key in KEYS)
 
 
@@ -97,12 +97,12 @@ def test_csv_holds_every_digit_of_the_scored_and_the_printed_of_the_published(ta
         assert [float(by_method[scored.method][key]) for key in KEYS] == [scored.mean(key) for key in KEYS]
     assert rows[7]["AG"] == PUBLISHED[table.dataset].printed(PUBLISHED[table.dataset].own)["AG"]
     assert rows[7]["NOISE"] == ""
-    assert {row["protocol"] for row in rows} == {"published", f"paper:{table.stamp['id']}"}
+    assert {row["protocol"] for row in rows} == {"published", f"paper:{table.tag['id']}"}
 
 
 def test_json_says_all_and_has_no_nan(table):
     content = json.loads(table_json(table), parse_constant=lambda text: pytest.fail(text))
-    assert content["stamp"] == table.stamp
+    assert content["stamp"] == table.tag
     assert len(content["rows"]) == len(table.rows)
     assert content["rows"][0]["values"]["NOISE"] is None
     assert {test["metric"] for test in content["rows"][8]["against_ours"]} == set(KEYS) - {"NOISE"}

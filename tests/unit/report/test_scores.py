@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from camfuse_jax.metrics.evaluate import score_folders
+from camfuse_jax.metrics.table import score_folders
 from camfuse_jax.report.scores import best_of, image_rows, method_rows, place_of, significance_rows
 
 
