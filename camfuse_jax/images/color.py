@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 _BLOWN_POWER = 8
+_BLOWN = (0.94, 0.7)  # second highest and lowest channel from which on colors come from clipping
 _WEIGHTS = np.array([0.299, 0.587, 0.114])
 
 
@@ -37,22 +38,26 @@ def with_luma(rgb_unit: Float[np.ndarray, "h w 3"], luma: Float[np.ndarray, "h w
         luma: New luma in [0, 1].
 
     Returns:
-        RGB in [0, 1], float64.
+        RGB in [0, 1], float32 where the colors are, else float64.
     """
-    rgb = np.asarray(rgb_unit, np.float64)
-    old = luma_unit(rgb)
-    new = np.clip(np.asarray(luma, np.float64), 0, 1)
-    chroma = rgb - old[..., None]
-    darker = (new / np.maximum(old, 1e-12)) ** (1 + _BLOWN_POWER * _blown_out(rgb))
-    room = (1 - new) / np.maximum(chroma.max(axis=-1), 1e-12)
-    scale = np.minimum(1.0, np.where(new < old, darker, room))
-    return np.clip(new[..., None] + scale[..., None] * chroma, 0, 1)
-
-
-def _blown_out(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """0 where colors are trustworthy, 1 where two channels are at their end and the third is close."""
-    lowest, middle, _ = np.moveaxis(np.sort(rgb, axis=-1), -1, 0)
-    return np.clip((middle - 0.94) / 0.06, 0, 1) * np.clip((lowest - 0.7) / 0.2, 0, 1)
+    rgb = np.asarray(rgb_unit)
+    kind = rgb.dtype if rgb.dtype == np.float32 else np.dtype(np.float64)
+    # Plane by plane and without a power of every pixel: ten times faster, which is what a video's rate hung on.
+    red, green, blue = (np.ascontiguousarray(rgb[..., channel], kind) for channel in range(3))
+    old = green + kind.type(_WEIGHTS[0]) * (red - green) + kind.type(_WEIGHTS[2]) * (blue - green)
+    new = np.clip(np.asarray(luma, kind), 0, 1)
+    largest = np.maximum(np.maximum(red, green), blue)
+    room = (1 - new) / np.maximum(largest - old, kind.type(1e-12))
+    scale = np.minimum(np.where(new < old, new / np.maximum(old, kind.type(1e-12)), room), 1)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    middle = np.maximum(np.minimum(red, green), np.minimum(np.maximum(red, green), blue))
+    blown = (middle > _BLOWN[0]) & (lowest > _BLOWN[1]) & (new < old)
+    if blown.any():
+        # 0 where colors are trustworthy, 1 where two channels are at their end and the third is close.
+        out = np.clip((middle[blown] - _BLOWN[0]) / 0.06, 0, 1) * np.clip((lowest[blown] - _BLOWN[1]) / 0.2, 0, 1)
+        scale[blown] **= 1 + _BLOWN_POWER * out
+    gray = new - scale * old
+    return np.stack([np.clip(scale * plane + gray, 0, 1) for plane in (red, green, blue)], axis=-1)
 
 
 # Infrared stored as color: a gray image in three channels, or one with a color map burnt in.
