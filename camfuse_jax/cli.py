@@ -1,10 +1,16 @@
-"""The `camfuse` command: parse, run a sub-command, map errors to exit codes. Nothing heavy is imported before."""
+"""The `camfuse` command: parse, run a sub-command, map errors to exit codes. JAX is loaded by what needs it."""
 
+import difflib
+import functools
+import json
+import operator
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec, StructConstructorSpec, StructFieldSpec
 
 from camfuse_jax.commands.docs import Docs
 from camfuse_jax.commands.doctor import Doctor
@@ -13,21 +19,28 @@ from camfuse_jax.commands.export import Export
 from camfuse_jax.commands.fuse import Fuse
 from camfuse_jax.commands.report import Report
 from camfuse_jax.commands.serve import Serve
-from camfuse_jax.errors import CamfuseError, ResourceError, StoppedError
+from camfuse_jax.commands.train import Train
+from camfuse_jax.errors import CamfuseError, InputError, UsageError
+from camfuse_jax.images.ranges import RangePolicy, parse_policy
+from camfuse_jax.images.read import READABLE_SUFFIXES, Limits
+from camfuse_jax.pair.options import Row
 from camfuse_jax.system import runtime
+from camfuse_jax.system.program import run_program
 
-_subcommand = tyro.conf.subcommand
-# A new command: a dataclass with `run()` in camfuse_jax/commands, and a line here.
-Command = (
-    Annotated[Fuse, _subcommand("fuse")]
-    | Annotated[Doctor, _subcommand("doctor")]
-    | Annotated[Evaluate, _subcommand("eval")]
-    | Annotated[Report, _subcommand("report")]
-    | Annotated[Export, _subcommand("export")]
-    | Annotated[Serve, _subcommand("serve")]
-    | Annotated[Docs, _subcommand("docs")]
-)
-INTERRUPTED = 130
+# A new command: a dataclass with `run()` in camfuse_jax/commands, and a name here.
+COMMANDS: dict[str, Any] = {
+    "fuse": Fuse,
+    "doctor": Doctor,
+    "eval": Evaluate,
+    "report": Report,
+    "export": Export,
+    "serve": Serve,
+    "train": Train,
+    "docs": Docs,
+}
+_ABOUT = """Infrared and visible image fusion by class activation mapping.
+
+Example: camfuse fuse thermal.png photo.jpg -o fused.png"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,33 +49,109 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments == ["--version"]:
         print(f"camfuse {runtime.package_version()}")
         return 0
-    command = tyro.cli(
-        Command, args=arguments, prog="camfuse", description=_ABOUT, config=(tyro.conf.FlagCreatePairsOff,)
-    )
+    if arguments[:1] == ["train"]:
+        from camfuse_jax.stages import main as run_stages
+
+        return run_stages(arguments[1:], prog="camfuse train")
+    return run_program(lambda: _run(arguments), left="the same command does what is missing").code
+
+
+def parse_command(arguments: Sequence[str]) -> Any:
+    """The command that a line asks for; for a wrong option the program ends with exit code 2.
+
+    Raises:
+        CamfuseError: There is no such command, or the value of an option cannot be used.
+    """
+    _check_name(arguments)
+    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()]
+    try:
+        return tyro.cli(
+            functools.reduce(operator.or_, kinds),
+            args=list(arguments),
+            prog="camfuse",
+            description=_ABOUT,
+            config=(tyro.conf.OmitArgPrefixes,),
+            registry=_REGISTRY,
+        )
+    except _UnusableError as wrapped:
+        raise wrapped.error from None
+
+
+def _run(arguments: Sequence[str]) -> None:
     runtime.configure()
     try:
-        command.run()
-    except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
-        return stopped.exit_code
+        command = parse_command(arguments)
     except CamfuseError as error:
-        return _fail(error)
-    except MemoryError:
-        return _fail(ResourceError("Memory does not suffice.", "Use smaller images or lower --max-megapixels."))
-    except KeyboardInterrupt as stop:
-        print("interrupted; the same command does what is missing", file=sys.stderr)
-        return getattr(stop, "exit_code", INTERRUPTED)
-    return 0
+        if "--json" in arguments:
+            print(json.dumps({"command": arguments[0], "exit_code": error.exit_code, "error": str(error)}, indent=1))
+        raise
+    command.run()
 
 
-_ABOUT = """Infrared and visible image fusion by class activation mapping.
+def _check_name(arguments: Sequence[str]) -> None:
+    name = arguments[0] if arguments else "-"
+    if name in COMMANDS or name.startswith("-"):
+        return
+    is_image = Path(name).suffix.lower() in READABLE_SUFFIXES or Path(name).is_dir()
+    near = "fuse " + " ".join(arguments) if is_image else next(iter(difflib.get_close_matches(name, COMMANDS, 1)), "")
+    hint = f"Did you mean `camfuse {near}`? " if near else ""
+    raise UsageError(f"There is no command {name!r}.", f"{hint}Commands: {', '.join(COMMANDS)}.")
 
-Example: camfuse fuse thermal.png photo.jpg -o fused.png"""
+
+class _UnusableError(Exception):
+    """Carries an `InputError`, which as a `ValueError` tyro would turn into a message and an exit code of its own."""
+
+    def __init__(self, error: InputError):
+        super().__init__(str(error))
+        self.error = error
 
 
-def _fail(error: CamfuseError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
+_REGISTRY = tyro.constructors.ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _from_text(info: Any) -> Any:
+    """How `FrameSettings`' ranges and calibration are written as one argument."""
+    if info.type is RangePolicy:
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="RANGE",
+            instance_from_str=lambda texts: parse_policy(texts[0], option="--ir-range or --vis-range"),
+            is_instance=lambda value: isinstance(value, RangePolicy),
+            str_from_instance=lambda policy: [policy.kind],
+        )
+    if info.type == tuple[Row, Row, Row]:
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="FILE",
+            instance_from_str=lambda texts: _read_calibration(Path(texts[0])),
+            is_instance=lambda value: isinstance(value, tuple),
+            str_from_instance=lambda rows: [str(rows)],
+        )
+    return None
+
+
+def _read_calibration(path: Path) -> Any:
+    from camfuse_jax.pair.calibrate import read_homography
+
+    try:
+        return tuple(map(tuple, read_homography(path).tolist()))
+    except InputError as error:
+        raise _UnusableError(error) from error
+
+
+@_REGISTRY.struct_rule
+def _limits(info: Any) -> Any:
+    """`Limits` in units that people use."""
+    if info.type is not Limits:
+        return None
+    usual = Limits()
+    pixels = StructFieldSpec("max_megapixels", float, usual.max_pixels / 1e6, "Largest image that is read.")
+    size = StructFieldSpec("max_megabytes", float, usual.max_bytes / 1e6, "Largest file that is read.")
+    return StructConstructorSpec(
+        lambda max_megapixels, max_megabytes: Limits(int(max_megapixels * 1e6), int(max_megabytes * 1e6)),
+        (pixels, size),
+    )
 
 
 if __name__ == "__main__":

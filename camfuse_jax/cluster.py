@@ -1,5 +1,6 @@
 """Joining and leaving the processes that work together, on one machine or several (`jax.distributed`)."""
 
+import dataclasses
 import os
 import socket
 import sys
@@ -10,51 +11,54 @@ from typing import NamedTuple, NoReturn
 from camfuse_jax.errors import ResourceError, UsageError
 
 
-class Cluster(NamedTuple):
-    """This process among those that work together.
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions:
+    """How this process finds the others it works with.
 
     Attributes:
-        process: Its number, from 0.
-        processes: How many there are.
+        distributed: Take the place of this process among others from what started them: SLURM, Kubernetes, Open MPI
+            or a Cloud TPU.
+        coordinator: Without such a system: HOST:PORT at which process 0 listens, without any protection: for networks
+            you trust. At a loopback address nobody outside this machine can come.
+        processes: With --coordinator: number of processes.
+        process: With --coordinator: number of this process, from 0.
     """
+
+    distributed: bool = False
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+
+
+class Cluster(NamedTuple):
+    """This process, counted from 0, among those that work together."""
 
     process: int
     processes: int
 
 
-def join_cluster(
-    *,
-    coordinator: str | None = None,
-    processes: int | None = None,
-    process: int | None = None,
-    patience_seconds: int = 300,
-    lost_after_seconds: int = 60,
-) -> Cluster:
+def join_cluster(options: ClusterOptions, *, patience_seconds: int = 300, lost_after_seconds: int = 60) -> Cluster:
     """Connects with the other processes (`jax.distributed.initialize`); call it before JAX makes its first array.
 
-    What is not given JAX finds itself: from SLURM's, Open MPI's, Kubernetes' and Cloud TPU's variables, and the
-    address from `JAX_COORDINATOR_ADDRESS`. From then on processes share their fate: where one dies, JAX ends the
+    What the options leave open JAX finds itself: from SLURM's, Open MPI's, Kubernetes' and Cloud TPU's variables, and
+    the address from `JAX_COORDINATOR_ADDRESS`. From then on processes share their fate: where one dies, JAX ends the
     others. Work that needs no other process calls `leave_cluster` at once.
 
     Args:
-        coordinator: HOST:PORT at which process 0 listens, without any protection: for networks one trusts. At a
-            loopback address nobody outside this machine can come.
-        processes: How many there are.
-        process: Number of this one, from 0.
-        patience_seconds: How long to wait for the others. After that the program ends with exit code 5, because the
-            library underneath would end it with a crash.
+        options: Where the others are.
+        patience_seconds: Wait for the others; then the program ends with exit code 5, as JAX would end it with a crash.
         lost_after_seconds: How long a process may be silent until it is taken for dead.
 
     Raises:
-        UsageError: Something is neither given nor found, or cannot be.
+        UsageError: Something is neither set nor found.
         ResourceError: Nobody listens at the address.
     """
     import jax
 
-    _check_cluster(coordinator, processes, process)
-    where = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    _check_cluster(options)
+    where = options.coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     begun = time.monotonic()
-    if where and process:
+    if where and options.process:
         _await_listener(where, patience_seconds)
     host = where.rpartition(":")[0] if where else ""
     loopback = host.strip("[]") in ("localhost", "127.0.0.1", "::1")
@@ -62,13 +66,13 @@ def join_cluster(
     timer = threading.Timer(left, _give_up, args=(where or "the coordinator", patience_seconds))
     timer.daemon = True
     timer.start()
-    # JAX's own handler of SIGTERM would take the place of ours (`safety.signals`).
+    # JAX's own handler of SIGTERM would take the place of ours (`system.signals`).
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
-            coordinator,
-            processes,
-            process,
+            options.coordinator,
+            options.processes,
+            options.process,
             initialization_timeout=int(left) + 60,  # longer than our own, which says what is wrong
             heartbeat_timeout_seconds=lost_after_seconds,
             coordinator_bind_address=where if loopback else None,  # else: every address of this machine
@@ -94,12 +98,7 @@ def leave_cluster() -> None:
 
 
 def abandon_cluster(code: int, cluster: Cluster) -> NoReturn:
-    """Ends this process without waiting for the others, who then lose it and end as well.
-
-    Args:
-        code: Exit code.
-        cluster: What `join_cluster` returned.
-    """
+    """Ends this process with a code, without waiting for the others, who then lose it and end as well."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     if cluster.process == 0:
@@ -107,13 +106,15 @@ def abandon_cluster(code: int, cluster: Cluster) -> NoReturn:
     os._exit(code)
 
 
-def _check_cluster(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
-        raise UsageError(f"--coordinator {coordinator} names no port.", "Give HOST:PORT, such as 10.0.0.1:1234.")
-    if processes is not None and processes < 1:
-        raise UsageError(f"--processes is {processes}.", "Give 1 or more.")
-    if process is not None and not 0 <= process < (processes or process + 1):
-        raise UsageError(f"--process {process} of {processes} cannot be.", "Processes count from 0.")
+def _check_cluster(options: ClusterOptions) -> None:
+    if options.coordinator is not None and not options.coordinator.rpartition(":")[2].isdecimal():
+        raise UsageError(
+            f"--coordinator {options.coordinator} names no port.", "Give HOST:PORT, such as 10.0.0.1:1234."
+        )
+    if options.processes is not None and options.processes < 1:
+        raise UsageError(f"--processes must be 1 or more, got {options.processes}.")
+    if options.process is not None and not 0 <= options.process < (options.processes or options.process + 1):
+        raise UsageError(f"--process {options.process} of {options.processes} is out of range: processes count from 0.")
 
 
 def _await_listener(where: str, patience_seconds: float) -> None:
@@ -133,6 +134,6 @@ def _await_listener(where: str, patience_seconds: float) -> None:
 
 
 def _give_up(where: str, seconds: float) -> None:
-    told = f"error: Not all processes came to {where} within {seconds:g} s. Start all of them, each with its number.\n"
-    print(told, end="", file=sys.stderr, flush=True)
+    line = f"error: Not all processes came to {where} within {seconds:g} s. Start all of them, each with its number.\n"
+    print(line, end="", file=sys.stderr, flush=True)
     os._exit(ResourceError.exit_code)

@@ -228,8 +228,8 @@ def _join(options: Options, joined: list[joining.Cluster], stack: contextlib.Exi
     """Enters the cluster, and has the data prepared before any process reads them."""
     if options.stage not in ("ae", "cls"):
         raise UsageError(f"Stage {options.stage} is for one process.", "Several train together: stages ae and cls.")
-    where = {"coordinator": options.coordinator, "processes": options.processes, "process": options.process}
-    joined.append(joining.join_cluster(**where))
+    where = joining.ClusterOptions(options.distributed, options.coordinator, options.processes, options.process)
+    joined.append(joining.join_cluster(where))
     from camfuse_jax.training import processes
 
     stack.enter_context(processes.losses_told())
@@ -258,6 +258,7 @@ def _cls(options: Options) -> None:
 
 def _fuse(options: Options) -> None:
     from camfuse_jax.commands.fuse import Fuse
+    from camfuse_jax.pair.options import FileOptions, FuseSettings
 
     if (options.ir is None) != (options.vis is None):
         raise UsageError("Only one of --ir and --vis is given.", "Give both, or neither for the demo pair.")
@@ -266,9 +267,8 @@ def _fuse(options: Options) -> None:
         ir=options.ir and str(options.ir),
         vis=options.vis and str(options.vis),
         out=options.out or pathlib.Path("fused"),
-        weights=options.weights or "tno",
-        rule=options.rule,
-        overlay=single,
+        settings=FuseSettings(weights=options.weights or "tno", rule=options.rule),
+        image=FileOptions(overlay=single),
     ).run()
 
 

@@ -39,13 +39,13 @@ class Folder:
     def run(self) -> None:
         """Prints seconds per pair of each and their ratio."""
         from camfuse_jax.batch.plan import FuseJob
-        from camfuse_jax.batch.run import fuse_pairs
+        from camfuse_jax.batch.run import fuse_files
         from camfuse_jax.data.pairs import find_pairing
         from camfuse_jax.fusion.dispatch import plan_programs
         from camfuse_jax.fusion.params import load_params as load_params_
         from camfuse_jax.images.picture import read_picture
         from camfuse_jax.pair.fuse import fuse_frame
-        from camfuse_jax.pair.options import FrameSettings
+        from camfuse_jax.pair.options import FrameSettings, FuseSettings
         from camfuse_jax.pair.prepare import prepare_pair
 
         pairs = find_pairing(self.ir, self.vis).pairs[: self.count or None]
@@ -59,8 +59,8 @@ class Folder:
 
         def files() -> None:
             with tempfile.TemporaryDirectory() as out:
-                job = FuseJob(pairs=pairs, out=pathlib.Path(out), weights=self.weights)
-                assert all(result.status == "fused" for result in fuse_pairs(job))
+                job = FuseJob(pairs, pathlib.Path(out), FuseSettings(weights=self.weights))
+                assert all(result.status == "fused" for result in fuse_files(job))
 
         compiling = _seconds(pure)
         times = {"pure": [], "files": []}

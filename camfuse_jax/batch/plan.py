@@ -1,47 +1,82 @@
 """What a fuse command would do: which pair becomes which files, and what is there already."""
 
+import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
+import os
 import pathlib
-from typing import Any, Literal
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from camfuse_jax.config import Backend
-from camfuse_jax.data.pairs import Pair, Shard
+import numpy as np
+
+from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.fusion.params import SHIPPED, card
-from camfuse_jax.images.picture import picture_size
+from camfuse_jax.images.picture import Picture, picture_size, read_picture
 from camfuse_jax.images.read import open_file
 from camfuse_jax.images.write import WRITABLE_SUFFIXES, read_stamp
-from camfuse_jax.pair.options import FuseSettings
+from camfuse_jax.pair.options import FileOptions, FuseSettings
+from camfuse_jax.pair.prepare import check_sizes
 from camfuse_jax.system.runtime import package_version
 
+_Item = TypeVar("_Item")
 Status = Literal["planned", "fused", "skipped", "failed"]
+Signature = tuple[int, int, int]
+# Endings that promise a format in which no result is written.
+_OTHER_FORMATS = {".gif", ".webp", ".bmp", ".jp2", ".avif", ".heic", ".exr", ".npy", ".pdf", ".svg", ".mov", ".avi"}
+_SAMPLES = 9  # pairs by which the depth of a folder is decided
+
+
+class Shard(NamedTuple):
+    """One of several parts that share nothing and together are everything; `number` counts from 1."""
+
+    number: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    def of(self, items: Sequence[_Item]) -> list[_Item]:
+        """This part of a list that is the same, in the same order, for everybody.
+
+        Every `count`-th item: neighbors, which are often alike in size, go to different parts, and the parts'
+        lengths differ by one at most.
+        """
+        return list(items[self.number - 1 :: self.count])
+
+
+def parse_shard(text: str) -> Shard:
+    """Reads `I/N`, such as 1/4.
+
+    Raises:
+        UsageError: It is not that, or I is not from 1 to N.
+    """
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    shard = Shard(*map(int, match.groups())) if match else Shard(0, 0)
+    if not 1 <= shard.number <= shard.count:
+        raise UsageError(f"--shard {text} is not I/N with I from 1 to N, such as 1/4.")
+    return shard
 
 
 @dataclasses.dataclass(frozen=True)
-class FuseJob(FuseSettings):
+class FuseJob:
     """A fuse command for files.
 
     Attributes:
         pairs: What to fuse.
         out: Folder of the results, or with a single pair the result's own file.
-        backend: What computes the fused images.
-        overlay: Also write both heat maps over their images.
-        preview: Also write a labelled grid of several balances.
-        suffix: Ending of the results in a folder.
-        max_memory: Bytes that computing a pair may take, see `fuse`; None for its own choice.
+        settings: How to fuse.
+        options: How files are computed and written.
         shard: Do only this part of the pairs; None for all.
     """
 
     pairs: tuple[Pair, ...]
     out: pathlib.Path
-    backend: Backend = "jax"
-    overlay: bool = False
-    preview: bool = False
-    suffix: str = ".png"
-    max_memory: int | None = None
+    settings: FuseSettings = dataclasses.field(default_factory=FuseSettings)
+    options: FileOptions = dataclasses.field(default_factory=FileOptions)
     shard: Shard | None = None
 
     @property
@@ -59,6 +94,8 @@ class Result:
         outputs: Kind (`fused`, `ir heat map`, ...) to file.
         made_by: Hash of settings and weights.
         status: What was done.
+        replaced: Files that --force replaces, as they were when the run began.
+        tag: Provenance tag of the outputs, of the bytes that were read; None before.
         notes: What a user should know.
         details: Numbers of this pair.
         error: Why it failed.
@@ -68,78 +105,87 @@ class Result:
     outputs: dict[str, pathlib.Path]
     made_by: str
     status: Status = "planned"
+    replaced: dict[pathlib.Path, Signature] = dataclasses.field(default_factory=dict)
+    tag: str | None = None
     notes: tuple[str, ...] = ()
     details: dict[str, str] = dataclasses.field(default_factory=dict)
     error: CamfuseError | None = None
 
-    @functools.cached_property
-    def stamp(self) -> str:
-        """What the outputs are made of, written into each: settings, weights and the content of both sources.
-
-        Raises:
-            InputError: A source cannot be read.
-        """
-        digest = hashlib.sha256(self.made_by.encode())
-        for path in (self.pair.ir, self.pair.vis):
-            with open_file(path) as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        return f"made of {digest.hexdigest()[:32]}"
+    def tag_of(self, digests: Iterable[bytes]) -> str:
+        """What outputs are made of, written into each: settings, weights and the content of both sources."""
+        return f"made of {hashlib.sha256(self.made_by.encode() + b''.join(digests)).hexdigest()[:32]}"
 
     def as_json(self) -> dict[str, Any]:
         """The same for `--json`."""
-        told = {"name": self.pair.name, "ir": str(self.pair.ir), "vis": str(self.pair.vis), "status": self.status}
-        told |= {"outputs": {kind: str(path) for kind, path in self.outputs.items()}}
-        told |= {"notes": list(self.notes), "details": self.details}
-        return told | ({"error": str(self.error)} if self.error else {})
+        entry = {"name": self.pair.name, "ir": str(self.pair.ir), "vis": str(self.pair.vis), "status": self.status}
+        entry |= {"outputs": {kind: str(path) for kind, path in self.outputs.items()}}
+        entry |= {"notes": list(self.notes), "details": self.details}
+        return entry | ({"error": str(self.error)} if self.error else {})
 
 
-def plan(job: FuseJob) -> list[Result]:
+def plan_pairs(job: FuseJob, depths: "FolderDepths") -> list[Result]:
     """One result per pair (of the job's shard) with the files it will get; those that exist or cannot be are marked.
 
-    A pair is `skipped` if all its files exist and carry the stamp of the same settings, weights and source content.
+    A pair is `skipped` if all its files exist and carry the tag of the same settings, weights and source content.
     It is `failed` if one exists that is something else (unless `force`), or, in a dry run, if its sizes differ and
     nothing says which to take.
 
     Raises:
-        UsageError: A result would replace a source, or two pairs would write one file.
+        UsageError: A result would replace a source, two pairs would write one file, or `out` names no format.
     """
-    made_by = _fingerprint(job)
+    _check_out(job)
+    made_by = _fingerprint(job, depths)
     results = [Result(pair, _outputs(job, pair), made_by) for pair in job.pairs]
     _check_targets(results)  # of all shards: another one's result must not be a source of this one
     results = results if job.shard is None else job.shard.of(results)
     for result in results:
         try:
-            result.status = "planned" if job.force else _state(result)
-            if job.dry_run and result.status == "planned":
-                _check_sizes(job, result.pair)
+            if job.settings.force:
+                result.replaced = {path: signature(path) for path in result.outputs.values() if path.exists()}
+            else:
+                result.status = _state(result)
+            if job.settings.dry_run and result.status == "planned":
+                limits = job.settings.limits
+                sizes = [picture_size(path, limits) for path in (result.pair.ir, result.pair.vis)]
+                check_sizes(*sizes, job.settings.frame)
         except CamfuseError as error:
             result.status, result.error = "failed", error
     return results
 
 
+def signature(path: pathlib.Path) -> Signature:
+    """What tells a file from another that took its name."""
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _check_out(job: FuseJob) -> None:
+    suffix = job.out.suffix.lower()
+    if job.out.is_dir() or job.out_is_file or (suffix not in _OTHER_FORMATS and suffix not in WRITABLE_SUFFIXES):
+        return
+    if suffix in _OTHER_FORMATS:
+        raise UsageError(f"No result is written as {suffix}, so {job.out} cannot be.", "End it in .png, .tif or .jpg.")
+    raise UsageError(f"{job.out} is one file, but there are {len(job.pairs)} pairs.", "Give a folder's name.")
+
+
 def _outputs(job: FuseJob, pair: Pair) -> dict[str, pathlib.Path]:
-    if job.out_is_file:
-        main, base = job.out, job.out.with_suffix("")
-    else:
-        base = job.out / pair.name
-        main = base.with_name(f"{pair.name}{job.suffix}")
-    outputs = {"fused": main}
-    moved = job.frame.align != "none" or job.frame.calibration is not None
+    base = job.out.with_suffix("") if job.out_is_file else job.out / pair.name
+    outputs = {"fused": job.out if job.out_is_file else base.with_name(f"{pair.name}{job.options.suffix}")}
     extra = {
-        "ir heat map": ("_ir_heat", job.overlay),
-        "vis heat map": ("_vis_heat", job.overlay),
-        "valid area": ("_valid", moved),
-        "preview": ("_preview", job.preview),
+        "ir heat map": ("_ir_heat", job.options.overlay),
+        "vis heat map": ("_vis_heat", job.options.overlay),
+        "valid area": ("_valid", job.settings.frame.moves),
+        "preview": ("_preview", job.options.preview),
     }
-    outputs |= {kind: base.with_name(f"{base.name}{end}.png") for kind, (end, asked) in extra.items() if asked}
-    return outputs
+    return outputs | {kind: base.with_name(f"{base.name}{end}.png") for kind, (end, asked) in extra.items() if asked}
 
 
 def _check_targets(results: list[Result]) -> None:
-    sources = {path.resolve() for result in results for path in (result.pair.ir, result.pair.vis)}
-    owners: dict[pathlib.Path, str] = {}
+    real = os.path.realpath  # unlike Path.resolve it takes a link to itself for a file
+    sources = {real(path) for result in results for path in (result.pair.ir, result.pair.vis)}
+    owners: dict[str, str] = {}
     for result in results:
-        for target in (path.resolve() for path in result.outputs.values()):
+        for target in map(real, result.outputs.values()):
             if target in sources:
                 raise UsageError(f"{target} is one of the sources and would be overwritten.", "Choose another folder.")
             if target in owners:
@@ -151,30 +197,38 @@ def _check_targets(results: list[Result]) -> None:
 
 def _state(result: Result) -> Status:
     there = [path for path in result.outputs.values() if path.exists()]
-    foreign = [path for path in there if path.is_dir() or read_stamp(path) != result.stamp]
-    if foreign:
-        raise UsageError(
-            f"{foreign[0]} exists and was made otherwise (other sources, settings, weights or program).",
-            "Use --force to replace it, or another output folder.",
-        )
+    tag = result.tag_of(map(_digest, (result.pair.ir, result.pair.vis))) if there else None
+    for path in there:
+        check_replaceable(path, tag)
     return "skipped" if len(there) == len(result.outputs) else "planned"
 
 
-def _check_sizes(job: FuseJob, pair: Pair) -> None:
-    sizes = [picture_size(path, job.limits) for path in (pair.ir, pair.vis)]
-    if sizes[0] != sizes[1] and job.frame.fit == "error" and job.frame.calibration is None:
-        raise InputError(
-            f"ir has {sizes[0][1]} x {sizes[0][0]} pixels but vis has {sizes[1][1]} x {sizes[1][0]}.",
-            "Say which size to take with --fit ir or --fit vis.",
+def check_replaceable(path: pathlib.Path, tag: str | None) -> None:
+    """Refuses a file that is there unless it carries a tag.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if path.is_dir() or read_stamp(path) != tag:
+        raise UsageError(
+            f"{path} exists and was made otherwise (other sources, settings, weights or program).",
+            "Use --force to replace it, or another output folder.",
         )
 
 
-def _fingerprint(job: FuseJob) -> str:
+def _digest(path: pathlib.Path) -> bytes:
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _fingerprint(job: FuseJob, depths: "FolderDepths") -> str:
     """Hash of all that decides a result besides the sources."""
-    kept = dataclasses.asdict(job.frame) | {"ir_gain": job.ir_gain, "vis_gain": job.vis_gain}
-    kept |= {"backend": job.backend} if job.backend != "jax" else {}
-    kept |= {"weights": _weights_hash(job.weights), "version": package_version()}
-    kept |= {} if job.rule is None else {"rule": job.rule}
+    settings = job.settings
+    kept = dataclasses.asdict(settings.frame) | {"ir_gain": settings.ir_gain, "vis_gain": settings.vis_gain}
+    kept |= {"backend": job.options.backend} if job.options.backend != "jax" else {}
+    kept |= {"weights": _weights_hash(settings.weights), "version": package_version()}
+    kept |= {} if settings.rule is None else {"rule": settings.rule}
+    kept |= {"depths": depths.white} if depths.white else {}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -183,3 +237,50 @@ def _weights_hash(weights: str) -> str:
     if weights in SHIPPED:
         return card(weights)["sha256"]
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else weights
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderDepths:
+    """The depth of the 16-bit files of a folder, decided once: alone, a dark image looks like one of fewer bits.
+
+    Attributes:
+        white: Kind (`ir`, `vis`) to the value that means white and the bits that carry values, where files differ.
+    """
+
+    white: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, job: FuseJob) -> "FolderDepths":
+        """Decides by pairs spread evenly over the folder; empty where all agree or nothing is deep."""
+        count = len(job.pairs)
+        if count < 2:
+            return cls()
+        chosen = [job.pairs[i] for i in sorted(set(np.linspace(0, count - 1, min(count, _SAMPLES)).astype(int)))]
+        white = {}
+        for kind in ("ir", "vis"):
+            found = set()
+            for path in (getattr(pair, kind) for pair in chosen):
+                with contextlib.suppress(InputError, OSError, MemoryError):  # reported when the pair is fused
+                    if _may_be_deep(path):
+                        picture = read_picture(path, job.settings.limits)
+                        found |= {(picture.top, picture.bits)} if picture.samples.dtype == np.uint16 else set()
+            if len(found) > 1:
+                white[kind] = max(found)
+        return cls(white)
+
+    def applied(self, kind: str, picture: Picture) -> Picture:
+        """A picture of the folder with the folder's depth, and a note where its own was lower."""
+        top, bits = self.white.get(kind, (0, 0))
+        own = (picture.top or 0, picture.bits)
+        if picture.samples.dtype != np.uint16 or (top, bits) <= own:
+            return picture
+        notes = [note for note in picture.notes if not re.match(r"\d+ bit ", note)]
+        note = f"files of several depths: {bits} bit with white at {top} taken for the whole folder"
+        return dataclasses.replace(picture, bits=bits, top=top, notes=(*notes, note))
+
+
+def _may_be_deep(path: pathlib.Path) -> bool:
+    """Whether a file's first bytes allow more than 8 bits."""
+    with open_file(path) as file:
+        head = file.read(26)
+    return head[:2] in (b"II", b"MM") or (head[:4] == b"\x89PNG" and head[24:25] == b"\x10")

@@ -1,8 +1,10 @@
-"""Reading, computing and writing at the same time: threads read ahead and write behind, the caller computes."""
+"""Fuses a folder: threads read ahead and write behind while the caller computes."""
 
 import contextlib
 import dataclasses
 import functools
+import hashlib
+import io
 import pathlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,21 +15,240 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from camfuse_jax.batch.plan import FuseJob, Result, plan
+from camfuse_jax.batch.plan import FolderDepths, FuseJob, Result, check_replaceable, plan_pairs, signature
 from camfuse_jax.data.pairs import Pair
-from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.export.runtimes import network
+from camfuse_jax.errors import InputError, OutOfMemoryError, UsageError
 from camfuse_jax.fusion.dispatch import MOST, Buckets, plan_programs
-from camfuse_jax.fusion.fuse import explain
 from camfuse_jax.fusion.params import Params, balanced
-from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
-from camfuse_jax.images.picture import picture_size, read_picture
-from camfuse_jax.images.write import file_format, replace_file, to_depth, write_picture
+from camfuse_jax.fusion.tiling import memory_needed
+from camfuse_jax.images.picture import Picture, picture_size, read_picture_file
+from camfuse_jax.images.read import check_bytes, open_file
+from camfuse_jax.images.write import file_format, picture_bytes, to_depth
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
-from camfuse_jax.report.pictures import balance_grid, overlay
+from camfuse_jax.system.files import replace_file
 
 _Item = TypeVar("_Item")
+DEMO = "demo"
+BALANCES = ((4.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0))
+"""Infrared and visible gains of the preview grid."""
+_LARGE = 8_000_000  # pixels from which on one pair at a time is in memory
+# `data.synthetic.synthetic_pair(6)`, kept as files because drawing it takes seconds.
+_DEMO_FILES = resources.files("camfuse_jax") / "demo"
+_OF_ONE_PAIR = (InputError, UsageError, OutOfMemoryError)
+
+
+def fuse_files(job: FuseJob) -> list[Result]:
+    """Carries out a fuse command; results that are there already are skipped, so the same command goes on.
+
+    A pair that cannot be read, does not fit or finds its file taken is marked as failed and the others are done. Files
+    appear whole or not at all, the fused image last.
+
+    Raises:
+        UsageError: A result would replace a source; a gain is wrong.
+        CheckpointError: The weights cannot be loaded.
+        ResourceError: A result cannot be written.
+    """
+    params = job.settings.params()
+    depths = FolderDepths.of(job)
+    results = plan_pairs(job, depths)
+    if job.settings.dry_run:
+        return results
+    if job.options.backend != "jax":
+        from camfuse_jax.export.runtimes import network
+
+        network(params, job.options.backend)  # what is missing is said once, before any pair is read
+    todo = [result for result in results if result.status == "planned"]
+    sizes = _sizes(job, results) if len(results) > 1 else []
+    buckets = _programs(job, params, sizes) if sizes else None
+    done = overlapped(
+        todo,
+        load=lambda result: _load(job, depths, result),
+        compute=lambda result, ready: _compute(job, params, result, ready, buckets),
+        save=lambda result, computed: _save(job, result, computed),
+        expected=_OF_ONE_PAIR,
+        ahead=2 if max((rows * cols for rows, cols in sizes), default=0) <= _LARGE else 0,
+    )
+    quiet = None if len(todo) > 1 else True
+    with contextlib.closing(done):
+        for result, error in tqdm(done, desc="fuse", total=len(todo), unit="pair", disable=quiet):
+            result.status, result.error = ("failed", error) if error else ("fused", None)
+    return results
+
+
+def demo_pair(out: pathlib.Path) -> Pair:
+    """Copies the package's demo pair into a folder, if it is not there, so that one sees what is fused."""
+    paths = {kind: out / f"{DEMO}_{kind}.png" for kind in ("ir", "vis")}
+    for kind, path in paths.items():
+        content = (_DEMO_FILES / f"{kind}.png").read_bytes()
+        if path.exists() and path.read_bytes() != content:
+            raise UsageError(f"{path} exists and is not the demo pair.", "Choose another output folder.")
+        if not path.exists():
+            replace_file(path, content)
+    return Pair(DEMO, paths["ir"], paths["vis"])
+
+
+def _programs(job: FuseJob, params: Params, sizes: list[tuple[int, int]]) -> Buckets:
+    """Programs for the pairs that are fused whole; those for tiles count too."""
+    whole = [size for size in sizes if memory_needed(params, size[0] * size[1]) <= job.options.memory]
+    return plan_programs(whole, most=MOST if len(whole) == len(sizes) else MOST // 2)
+
+
+def _sizes(job: FuseJob, results: list[Result]) -> list[tuple[int, int]]:
+    """Sizes of all pairs of the job, done ones too: then what is missing needs no programs that the whole did not."""
+    sizes = []
+    for result in results:
+        with contextlib.suppress(*_OF_ONE_PAIR, OSError, MemoryError):  # reported when the pair is read
+            path = result.pair.ir if job.settings.frame.fit == "ir" else result.pair.vis
+            sizes.append(picture_size(path, job.settings.limits))
+    return sizes
+
+
+class _Computed(NamedTuple):
+    """What is left to do for a pair once it is computed: pictures by kind, the fused one last."""
+
+    fused: np.ndarray
+    ready: PreparedPair
+    bits: int
+    drawings: dict[str, Callable[[], np.ndarray]]
+
+
+@contextlib.contextmanager
+def _errors_of(pair: Pair) -> Iterator[None]:
+    """What the system or a library refuses about one pair is an error of that pair."""
+    try:
+        yield
+    except MemoryError as error:
+        raise _too_large(pair) from error
+    except OSError as error:
+        what = error.strerror or error
+        raise InputError(f"{error.filename or pair.name} cannot be read: {what}.", "Check the file.") from error
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise _too_large(pair) from error
+
+
+def _too_large(pair: Pair) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"Memory does not suffice for {pair.ir} and {pair.vis}.",
+        "Use smaller images, or a lower --max-megapixels or --max-memory.",
+    )
+
+
+def _load(job: FuseJob, depths: FolderDepths, result: Result) -> PreparedPair:
+    pair, pictures, digests = result.pair, {}, []
+    with _errors_of(pair):
+        for kind, path in (("ir", pair.ir), ("vis", pair.vis)):
+            picture, digest = _read(path, job)
+            pictures[kind] = depths.applied(kind, picture)
+            digests.append(digest)
+        ready = prepare_pair(pictures["ir"], pictures["vis"], job.settings.frame)
+    result.tag = result.tag_of(digests)
+    same = ("ir and vis hold the same bytes: one image, given twice?",) if digests[0] == digests[1] else ()
+    result.notes, result.details = (*ready.notes, *same), ready.details
+    return ready
+
+
+def _read(path: pathlib.Path, job: FuseJob) -> tuple[Picture, bytes]:
+    """A picture, and the digest of the very bytes that it was decoded from."""
+    limits = job.settings.limits
+    with open_file(path) as file:
+        content = file.read(limits.max_bytes + 1)
+    check_bytes(path, len(content), limits)
+    return read_picture_file(io.BytesIO(content), path, limits), hashlib.sha256(content).digest()
+
+
+def _compute(job: FuseJob, params: Params, result: Result, ready: PreparedPair, buckets: Buckets | None) -> _Computed:
+    fuse_ready = functools.partial(
+        fuse_frame,
+        ir_unit=ready.ir_unit,
+        vis_unit=ready.vis_unit,
+        **ready.masks,
+        gray=job.settings.frame.gray,
+        buckets=buckets,
+        max_memory=job.options.memory,
+        backend=job.options.backend,
+    )
+    with _errors_of(result.pair), ThreadPoolExecutor(1) as beside:  # the two programs compile at the same time
+        heat = None
+        if "ir heat map" in result.outputs:
+            heat = beside.submit(_heat_maps, params, ready, buckets)
+        fused = fuse_ready(params)
+        drawings: dict[str, Callable[[], np.ndarray]] = {} if heat is None else heat.result()
+        if "preview" in result.outputs:
+            drawings["preview"] = _preview(params, ready, fuse_ready)
+    bits = ready.bits
+    if file_format(result.outputs["fused"]) == "JPEG" and (bits == 16 or ready.alpha is not None):
+        result.notes += ("result: JPEG holds 8 bits and no alpha; the rest is left out",)
+        bits, ready = 8, dataclasses.replace(ready, alpha=None)
+    if ready.valid is not None:  # also where a file says which of its pixels are no scene
+        main = result.outputs["fused"]
+        result.outputs.setdefault("valid area", main.with_name(f"{main.stem}_valid.png"))
+    if "valid area" in result.outputs:
+        valid = np.ones(fused.shape[:2], bool) if ready.valid is None else ready.valid
+        drawings["valid area"] = lambda: np.where(valid, 255, 0).astype(np.uint8)
+    return _Computed(fused, ready, bits, drawings)
+
+
+def _save(job: FuseJob, result: Result, computed: _Computed) -> None:
+    """Writes the files of a pair, the fused image last: where it is, all are. Where one is refused, none is left."""
+    assert result.tag is not None
+    ready, levels = computed.ready, to_levels(computed.fused, computed.bits)
+    written: list[pathlib.Path] = []
+    try:
+        for kind, draw in computed.drawings.items():
+            _write(job, result, result.outputs[kind], draw(), written)
+        alpha = None if ready.alpha is None else to_depth(ready.alpha, levels.dtype)
+        _write(job, result, result.outputs["fused"], levels, written, alpha=alpha, icc=ready.icc)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write(job: FuseJob, result: Result, path: pathlib.Path, samples: np.ndarray, written: list, **extra: Any) -> None:
+    """Writes one file; what is there is looked at now, for others may have written since the run began.
+
+    Raises:
+        UsageError: A file of that name has appeared, or was written anew, that was not made as this one is.
+        ResourceError: It cannot be written.
+    """
+    content = picture_bytes(samples, kind=file_format(path), name=path, stamp=result.tag, **extra)
+    if path in result.replaced:
+        if path.exists() and signature(path) != result.replaced[path]:
+            check_replaceable(path, result.tag)
+        replace_file(path, content)
+        return
+    try:
+        replace_file(path, content, exclusive=True)
+    except FileExistsError:
+        check_replaceable(path, result.tag)
+    else:
+        written.append(path)
+
+
+def _heat_maps(params: Params, ready: PreparedPair, buckets: Buckets | None) -> dict[str, Callable[[], np.ndarray]]:
+    from camfuse_jax.fusion.fuse import explain
+    from camfuse_jax.report.pictures import overlay
+
+    seen = explain(params, ready.ir_unit, ready.luma, buckets=buckets)
+    return {
+        f"{kind} heat map": functools.partial(lambda image, heat: overlay(to_levels(image, 8), heat), image, maps[0])
+        for kind, image, maps in (("ir", ready.ir_unit, seen.ir_cam), ("vis", ready.luma, seen.vis_cam))
+    }
+
+
+def _preview(
+    params: Params, ready: PreparedPair, fuse_ready: Callable[[Params], np.ndarray]
+) -> Callable[[], np.ndarray]:
+    from camfuse_jax.report.pictures import balance_grid
+
+    tiles = [("ir", ready.ir_unit), ("vis", ready.vis_unit)]
+    for ir_gain, vis_gain in BALANCES:
+        label = f"--ir-gain {ir_gain:g} --vis-gain {vis_gain:g}"
+        tiles.append((label, fuse_ready(balanced(params, ir_gain=ir_gain, vis_gain=vis_gain))))
+    return lambda: balance_grid([(label, to_levels(tile, 8)) for label, tile in tiles])
 
 
 def overlapped(
@@ -50,9 +271,8 @@ def overlapped(
         load: Called in a thread.
         compute: Called by the caller with an item and what was loaded.
         save: Called in another thread with an item and what was computed.
-        expected: Errors that belong to one item; the others are gone on with.
-        ahead: Items that are loaded before they are needed, and results that wait to be saved; 0 for one after the
-            other.
+        expected: Errors of a single item: it fails, and the others are done.
+        ahead: Items loaded before they are needed, and results that wait to be saved; 0 for one after the other.
 
     Yields:
         Each item with its error, or None, once it is saved.
@@ -109,166 +329,3 @@ def _thread(*, cancel: bool) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=cancel)
-
-
-# Stage `fuse`: image files in, fused images, heat maps and masks out.
-
-
-DEMO = "demo"
-_LARGE = 8_000_000  # pixels from which on one pair at a time is in memory
-BALANCES = ((4.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0))
-"""Infrared and visible gains of the preview grid."""
-# `data.synthetic.synthetic_pair(6)`, kept as files because drawing it takes seconds.
-_DEMO_FILES = resources.files("camfuse_jax") / "demo"
-
-
-def fuse_pairs(job: FuseJob) -> list[Result]:
-    """Carries out a fuse command; results that are there already are skipped, so the same command goes on.
-
-    A pair that cannot be read or does not fit is marked as failed and the others are done. Files appear whole or not
-    at all, the fused image last.
-
-    Raises:
-        UsageError: A result would replace a source; a gain is wrong.
-        CheckpointError: The weights cannot be loaded.
-        ResourceError: A result cannot be written.
-    """
-    params = job.params()
-    results = plan(job)
-    if job.dry_run:
-        return results
-    if job.backend != "jax":
-        network(params, job.backend)  # what is missing is said once, before any pair is read
-    todo = [result for result in results if result.status == "planned"]
-    sizes = _sizes(job, results) if len(results) > 1 else []
-    buckets = _plan(job, params, sizes) if sizes else None
-    done = overlapped(
-        todo,
-        load=lambda result: _load(job, result),
-        compute=lambda result, ready: _compute(job, params, result, ready, buckets),
-        save=lambda result, computed: _save(result, computed),
-        expected=(InputError, UsageError),
-        ahead=2 if max((rows * cols for rows, cols in sizes), default=0) <= _LARGE else 0,
-    )
-    with contextlib.closing(done):
-        for result, error in tqdm(done, desc="fuse", total=len(todo), unit="pair", disable=_quiet(todo)):
-            result.status, result.error = ("failed", error) if error else ("fused", None)
-    return results
-
-
-def demo_pair(out: pathlib.Path) -> Pair:
-    """Copies the package's demo pair into a folder, if it is not there, so that one sees what is fused."""
-    paths = {kind: out / f"{DEMO}_{kind}.png" for kind in ("ir", "vis")}
-    for kind, path in paths.items():
-        content = (_DEMO_FILES / f"{kind}.png").read_bytes()
-        if path.exists() and path.read_bytes() != content:
-            raise UsageError(f"{path} exists and is not the demo pair.", "Choose another output folder.")
-        if not path.exists():
-            replace_file(path, content)
-    return Pair(DEMO, paths["ir"], paths["vis"])
-
-
-def grouped_notes(results: Iterable[Result]) -> list[str]:
-    """Each note once, with the pairs it is about."""
-    about: dict[str, list[str]] = {}
-    for result in results:
-        for note in result.notes:
-            about.setdefault(note, []).append(result.pair.name)
-    return [f"{note} ({_some(names)})" for note, names in about.items()]
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{len(names)} pairs: {shown}, ..."
-
-
-def _quiet(todo: list[Result]) -> bool | None:
-    return None if len(todo) > 1 else True
-
-
-def _plan(job: FuseJob, params: Params, sizes: list[tuple[int, int]]) -> Buckets:
-    """Programs for the pairs that are fused whole; those for tiles count too."""
-    memory = DEFAULT_MEMORY if job.max_memory is None else job.max_memory
-    whole = [size for size in sizes if memory_needed(params.net, size[0] * size[1]) <= memory]
-    return plan_programs(whole, most=MOST if len(whole) == len(sizes) else MOST // 2)
-
-
-def _sizes(job: FuseJob, results: list[Result]) -> list[tuple[int, int]]:
-    """Sizes of all pairs of the job, done ones too: then what is missing needs no programs that the whole did not."""
-    sizes = []
-    for result in results:
-        with contextlib.suppress(InputError):  # told when the pair is read
-            sizes.append(picture_size(result.pair.ir if job.frame.fit == "ir" else result.pair.vis, job.limits))
-    return sizes
-
-
-class _Computed(NamedTuple):
-    """What is left to do for a pair once it is computed: pictures by kind, the fused one last."""
-
-    fused: np.ndarray
-    ready: PreparedPair
-    bits: int
-    drawings: dict[str, Callable[[], np.ndarray]]
-
-
-def _load(job: FuseJob, result: Result) -> PreparedPair:
-    pair = result.pair
-    ready = prepare_pair(read_picture(pair.ir, job.limits), read_picture(pair.vis, job.limits), job.frame)
-    result.notes, result.details = ready.notes, ready.details
-    return ready
-
-
-def _compute(job: FuseJob, params: Params, result: Result, ready: PreparedPair, buckets: Buckets | None) -> _Computed:
-    settings = {
-        "gray": job.frame.gray,
-        **ready.masks,
-        "buckets": buckets,
-        "max_memory": job.max_memory,
-        "backend": job.backend,
-    }
-    with ThreadPoolExecutor(1) as beside:  # the two programs compile at the same time
-        heat = None
-        if "ir heat map" in result.outputs:
-            heat = beside.submit(_heat_maps, params, ready, buckets)
-        fused = fuse_frame(params, ready.ir_unit, ready.vis_unit, **settings)
-    bits = ready.bits
-    if file_format(result.outputs["fused"]) == "JPEG" and (bits == 16 or ready.alpha is not None):
-        result.notes += ("result: JPEG holds 8 bits and no alpha; the rest is left out",)
-        bits, ready = 8, dataclasses.replace(ready, alpha=None)
-    drawings: dict[str, Callable[[], np.ndarray]] = {} if heat is None else heat.result()
-    if "valid area" in result.outputs:
-        valid = np.ones(fused.shape[:2], bool) if ready.valid is None else ready.valid
-        drawings["valid area"] = lambda: np.where(valid, 255, 0).astype(np.uint8)
-    if "preview" in result.outputs:
-        drawings["preview"] = _preview(params, ready, settings)
-    return _Computed(fused, ready, bits, drawings)
-
-
-def _save(result: Result, computed: _Computed) -> None:
-    """Writes the files of a pair, the fused image last: where it is, all are."""
-    for kind, draw in computed.drawings.items():
-        write_picture(result.outputs[kind], draw(), stamp=result.stamp)
-    ready, levels = computed.ready, to_levels(computed.fused, computed.bits)
-    alpha = None if ready.alpha is None else to_depth(ready.alpha, levels.dtype)
-    write_picture(result.outputs["fused"], levels, alpha=alpha, icc=ready.icc, stamp=result.stamp)
-
-
-def _heat_maps(params: Params, ready: PreparedPair, buckets: Buckets | None) -> dict[str, Callable[[], np.ndarray]]:
-    seen = explain(params, ready.ir_unit, ready.luma, buckets=buckets)
-    return {
-        f"{kind} heat map": functools.partial(_overlaid, image, np.asarray(maps)[0])
-        for kind, image, maps in (("ir", ready.ir_unit, seen.ir_cam), ("vis", ready.luma, seen.vis_cam))
-    }
-
-
-def _overlaid(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    return overlay(to_levels(image, 8), heat)
-
-
-def _preview(params: Params, ready: PreparedPair, settings: dict[str, Any]) -> Callable[[], np.ndarray]:
-    tiles = [("ir", ready.ir_unit), ("vis", ready.vis_unit)]
-    for ir_gain, vis_gain in BALANCES:
-        leaning = balanced(params, ir_gain=ir_gain, vis_gain=vis_gain)
-        fused = fuse_frame(leaning, ready.ir_unit, ready.vis_unit, **settings)
-        tiles.append((f"--ir-gain {ir_gain:g} --vis-gain {vis_gain:g}", fused))
-    return lambda: balance_grid([(label, to_levels(tile, 8)) for label, tile in tiles])

@@ -30,8 +30,8 @@ class Doctor:
         json: Print one JSON object instead of text.
     """
 
-    ir: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="IR")] = None
-    vis: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIS")] = None
+    ir: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[IR]")] = None
+    vis: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[VIS]")] = None
     csv: Path | None = None
     pattern: tuple[str, str] | None = None
     weights: str = "tno"

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from camfuse_jax.config import Rule
+from camfuse_jax.config import Backend, Rule
 from camfuse_jax.errors import UsageError
 from camfuse_jax.images.ranges import RangePolicy
 from camfuse_jax.images.read import Limits
@@ -91,3 +91,35 @@ class FuseSettings:
         from camfuse_jax.fusion.params import balanced, load_params, with_rule
 
         return balanced(with_rule(load_params(self.weights), self.rule), ir_gain=self.ir_gain, vis_gain=self.vis_gain)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileOptions:
+    """How image files are fused and written.
+
+    Attributes:
+        overlay: Also write where the classifier looked, as NAME_ir_heat.png and NAME_vis_heat.png.
+        preview: Also write NAME_preview.png, a labelled grid of several balances.
+        format: Format of results in a folder.
+        backend: What computes: jax, or the exported network in onnxruntime or openvino, which are faster on a
+            CPU and need their package (docs/export.md).
+        max_memory: GiB that computing one pair may take, besides the images; larger ones are fused tile by tile.
+    """
+
+    overlay: bool = False
+    preview: bool = False
+    format: Literal["png", "tiff", "jpeg"] = "png"
+    backend: Backend = "jax"
+    max_memory: float = 1.5
+
+    @property
+    def suffix(self) -> str:
+        """Ending of results in a folder."""
+        return {"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}[self.format]
+
+    @property
+    def memory(self) -> int:
+        """`max_memory` in bytes; raises a UsageError for a size that no machine has."""
+        if not 0.01 <= self.max_memory <= 4096:
+            raise UsageError(f"--max-memory must be from 0.01 to 4096 GiB, got {self.max_memory:g}.")
+        return int(self.max_memory * 2**30)

@@ -21,8 +21,8 @@ from camfuse_jax.video.calibration import Settled, settle
 from camfuse_jax.video.flicker import SteadyLight
 from camfuse_jax.video.frame import Frame, Reader
 from camfuse_jax.video.matching import Matching
-from camfuse_jax.video.options import VideoOptions
-from camfuse_jax.video.reader import is_stream, open_reader
+from camfuse_jax.video.options import VideoOptions, is_stream
+from camfuse_jax.video.reader import open_reader
 from camfuse_jax.video.writer import VIDEO_SUFFIXES, AudioCopy, Writer, fits, open_writer
 
 

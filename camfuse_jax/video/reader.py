@@ -1,71 +1,67 @@
-"""Video files through PyAV, frame by frame."""
+"""Video files through PyAV, folders of numbered pictures, and which reader a source needs by how it is named."""
 
 import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.picture import picture_size, read_picture
 from camfuse_jax.images.read import READABLE_SUFFIXES, Limits
-from camfuse_jax.video.frame import Facts, Frame, Reader, load_av, samples_of
+from camfuse_jax.video.frame import Facts, Frame, Reader, file_url, load_av, samples_of
 from camfuse_jax.video.live import LiveReader, StreamFrames
+from camfuse_jax.video.options import DEVICE, PACED, is_stream
 from camfuse_jax.video.writer import UNKNOWN
 
 _REPAIR = "Copy it again from where it was recorded, or cut it with --seconds before that point."
-
-
-def _codec(stream: Any) -> str:
-    return UNKNOWN if stream.codec_context is None else stream.codec_context.name
+_SYSTEMS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
 
 class FileReader:
-    """A video file. Times count from its first frame.
+    """A video file. Times count from its first frame, wherever its own clock begins.
 
     Args:
-        path: The file; FFmpeg tells its kind by content.
+        path: The file; FFmpeg finds its kind by content.
         max_pixels: Largest width times height that is read.
 
+    Attributes:
+        origin: Time of the first frame on the file's own clock, which its sound shares.
+
     Raises:
-        InputError: The file is absent, not a video, or too large.
+        InputError: The file is absent, not a video, too large, or without a frame that can be decoded.
         UsageError: PyAV is not installed.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, max_pixels: int):
-        self._path = Path(path)
-        self._av = load_av()
+        self._path, self._av = Path(path), load_av()
         self._last_duration = 0.0  # of the frame decoded last
+        self.origin = 0.0
         if not self._path.is_file():
             raise InputError(f"{path} does not exist or is no file.", "Check the path.")
         with self._opened() as container:
             stream = self._stream(container)
-            self._origin = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
-            rate = stream.average_rate or stream.guessed_rate or 25
-            audio = container.streams.audio
             width, height = stream.codec_context.width, stream.codec_context.height
-            length = stream.duration * stream.time_base if stream.duration else None
-            if length is None and container.duration:
-                length = container.duration / self._av.time_base
-            self.facts = Facts(
-                name=str(path),
-                rate=float(rate),
-                duration=None if length is None else float(length),
-                size=(height, width),
-                audio=_codec(audio[0]) if audio else None,
-            )
-            self._knows_length = bool(stream.duration)
-        if width * height > max_pixels or not width * height:
-            raise InputError(f"{path} has frames of {width} x {height} pixels.", "Raise --max-megapixels.")
+            if width * height > max_pixels or not width * height:
+                raise InputError(f"{path} has frames of {width} x {height} pixels.", "Raise --max-megapixels.")
+            self._coded_size = height, width
+            self._knows_length, length = bool(stream.duration), self._length(container, stream)
+            rate, audio = stream.average_rate or stream.guessed_rate or 25, container.streams.audio
+            # Only a frame says which way up it is, and when the first one is shown.
+            self.facts = Facts(str(path), float(rate))
+            with contextlib.closing(self._decoded(0.0)) as frames:
+                first = next(frames, None)
+        if first is None:
+            raise InputError(f"{path} holds no frame that can be decoded.", _REPAIR)
+        self.origin = first.time
+        codec = UNKNOWN if not audio or audio[0].codec_context is None else audio[0].codec_context.name
+        self.facts = Facts(
+            str(path), float(rate), duration=length, size=first.samples.shape[:2], audio=codec if audio else None
+        )
 
-    @property
-    def origin(self) -> float:
-        """Time of the first frame on the file's own clock, which its sound shares."""
-        return self._origin
-
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """See `Reader.frames`.
 
         Raises:
@@ -97,10 +93,13 @@ class FileReader:
         with self._opened() as container:
             stream = self._stream(container)
             try:
-                stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
+                packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
             except self._av.FFmpegError as error:
                 raise self._damaged("", error) from error
-            return sorted(float(stamp * stream.time_base) - self._origin for stamp in stamps)
+            stamps = [packet.pts for packet in packets if packet.pts is not None]
+            if len(stamps) < len(packets):  # raw streams carry no times
+                return [index / self.facts.rate for index in range(len(packets))]
+            return sorted(float(stamp * stream.time_base) - self.origin for stamp in stamps)
 
     def _near(self, time: float) -> Frame:
         for start in dict.fromkeys((time, 0.0)):  # from 0 where a length that was promised is not there
@@ -113,7 +112,7 @@ class FileReader:
                 return last
         raise InputError(f"{self._path} holds no frame that can be decoded.", _REPAIR)
 
-    def _decoded(self, start: float) -> Iterator[Frame]:
+    def _decoded(self, start: float) -> Generator[Frame, None, None]:
         last = None
         self._last_duration = 0.0
         with self._opened() as container:
@@ -121,11 +120,10 @@ class FileReader:
             stream.thread_type = "AUTO"
             try:
                 if start > 0:
-                    container.seek(int((start + self._origin) / stream.time_base), stream=stream)
+                    container.seek(int((start + self.origin) / stream.time_base), stream=stream)
                 for index, decoded in enumerate(container.decode(stream)):
-                    # Raw streams carry no times.
-                    own = index / self.facts.rate if decoded.pts is None else decoded.time - self._origin
-                    if decoded.is_corrupt or (decoded.height, decoded.width) != self.facts.size:
+                    own = index / self.facts.rate if decoded.pts is None else decoded.time - self.origin
+                    if decoded.is_corrupt or (decoded.height, decoded.width) != self._coded_size:
                         what = "is damaged" if decoded.is_corrupt else "has another size than the first"
                         raise InputError(f"{self._path}: the frame at {own:.2f} s {what}.", _REPAIR)
                     last = Frame(own, samples_of(decoded))
@@ -135,12 +133,28 @@ class FileReader:
                 where = f" at {start:.2f} s" if last is None else f" after {last.time:.2f} s"
                 raise self._damaged(where, error) from error
 
+    def _length(self, container: Any, stream: Any) -> float | None:
+        if stream.duration:
+            return float(stream.duration * stream.time_base)
+        if not container.duration:
+            return None
+        # Matroska's length counts from the clock's zero, not from the first frame.
+        begin = max(0, container.start_time or 0) if "matroska" in container.format.name else 0
+        return float((container.duration - begin) / self._av.time_base)
+
     def _opened(self) -> Any:
         try:
-            return self._av.open(str(self._path), metadata_errors="replace")  # titles need not be text
+            container = self._av.open(file_url(self._path), metadata_errors="replace")  # titles need not be text
         except (self._av.FFmpegError, OSError) as error:
             why = getattr(error, "strerror", None) or error
             raise InputError(f"{self._path} is not a video that can be read: {why}.", "Check the file.") from error
+        if container.format.name == "image2" or container.format.name.endswith("_pipe"):
+            container.close()
+            raise InputError(
+                f"{self._path} is a still image, not a video.",
+                "Give a video or a folder of frames, or two images and a result that is an image.",
+            )
+        return container
 
     def _stream(self, container: Any) -> Any:
         if not container.streams.video:
@@ -152,9 +166,6 @@ class FileReader:
 
     def _damaged(self, where: str, error: Exception) -> InputError:
         return InputError(f"{self._path} is damaged{where}: {getattr(error, 'strerror', error)}.", _REPAIR)
-
-
-# A folder of numbered pictures as a video of a given rate.
 
 
 _DIGITS = re.compile(r"(\d+)")
@@ -181,12 +192,8 @@ class SequenceReader:
         size = picture_size(self._files[0], limits)
         self.facts = Facts(str(folder), rate, len(self._files) / rate, size)
 
-    def frames(self) -> Iterator[Frame]:
-        """See `Reader.frames`.
-
-        Raises:
-            InputError: A picture cannot be read or has another size.
-        """
+    def frames(self) -> Generator[Frame, None, None]:
+        """See `Reader.frames`."""
         yield from map(self._frame, range(len(self._files)))
 
     def near(self, times: Sequence[float]) -> list[Frame]:
@@ -206,7 +213,7 @@ class SequenceReader:
                 f"{self._files[index]} has {picture.size[1]} x {picture.size[0]} pixels, the first {width} x {height}.",
                 "Frames of a sequence must have one size.",
             )
-        return Frame(index / self.facts.rate, picture.samples)
+        return Frame(index / self.facts.rate, picture.samples, getattr(picture, "valid", None))
 
 
 def _by_number(path: Path) -> list[tuple[int, int, str]]:
@@ -214,35 +221,13 @@ def _by_number(path: Path) -> list[tuple[int, int, str]]:
     return [(int(part.isdecimal()), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-# Which reader a source needs, by how it is named.
-
-
-VIDEO_FILES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".mjpeg"}
-)
-"""Endings of names that are taken for videos without --video."""
-
-_ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "udp://", "srt://")
-_DEVICE, _REHEARSAL = "device:", "live:"
-_SYSTEMS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
-
-
-def is_stream(source: str) -> bool:
-    """Whether a source is a camera or a network address (or a file played as one, `live:FILE`)."""
-    return source.startswith((_DEVICE, _REHEARSAL, *_ADDRESSES))
-
-
-def is_moving(source: str) -> bool:
-    """Whether a source is a stream or, by its ending, a video file."""
-    return is_stream(source) or Path(source).suffix.lower() in VIDEO_FILES
-
-
 def open_reader(source: str, *, rate: float = 25.0, limits: Limits | None = None) -> Reader:
-    """Opens a video file, a folder of frames, `device:NAME`, `rtsp://...` or another address.
+    """Opens a video file, a folder of frames, a camera, `rtsp://...` or another address.
 
     Args:
-        source: As the user named it. `device:/dev/video0` on Linux; what FFmpeg's avfoundation and dshow call devices
-            on macOS and Windows. `live:FILE` plays a file in its own time as if it were a camera.
+        source: As the user named it. Cameras are `live:0`, `live:1`, ... by number, or `device:NAME`: /dev/video0 on
+            Linux, what FFmpeg's avfoundation and dshow call devices on macOS and Windows. `live:FILE` plays a file in
+            its own time as if it were a camera.
         rate: Frames per second of a folder of frames.
         limits: What is read at most.
 
@@ -263,12 +248,21 @@ def open_reader(source: str, *, rate: float = 25.0, limits: Limits | None = None
 
 def _stream_frames(source: str, limits: Limits) -> StreamFrames:
     most = limits.max_pixels
-    if source.startswith(_DEVICE):
-        if sys.platform not in _SYSTEMS:
-            raise UsageError(f"Capture devices are not known on {sys.platform}.", "Use an address or a file.")
-        return StreamFrames(source.removeprefix(_DEVICE), kind=_SYSTEMS[sys.platform], max_pixels=most)
-    if source.startswith(_REHEARSAL):
-        return StreamFrames(source.removeprefix(_REHEARSAL), paced=True, max_pixels=most)
+    prefix = next((prefix for prefix in (DEVICE, PACED) if source.startswith(prefix)), "")
+    name = source.removeprefix(prefix)
+    if prefix == PACED and (Path(name).exists() or not name.isdecimal()):
+        return StreamFrames(file_url(name), paced=True, max_pixels=most)
+    if prefix:
+        return StreamFrames(_device(name), kind=_SYSTEMS[sys.platform], max_pixels=most)
     # Over UDP, RTSP loses packets without a word; TCP is what recorders use.
     options = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
     return StreamFrames(source, options=options, max_pixels=most)
+
+
+def _device(name: str) -> str:
+    """What FFmpeg calls a capture device."""
+    if sys.platform not in _SYSTEMS:
+        raise UsageError(f"Capture devices are not known on {sys.platform}.", "Use an address or a file.")
+    if name.isdecimal() and sys.platform == "win32":
+        raise UsageError(f"Windows has no camera number {name}.", "Write device:video=NAME, as FFmpeg lists it.")
+    return f"/dev/video{name}" if name.isdecimal() and sys.platform == "linux" else name

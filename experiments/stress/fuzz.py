@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from camfuse_jax.batch.plan import FuseJob
-from camfuse_jax.batch.run import fuse_pairs
+from camfuse_jax.batch.run import fuse_files
 from camfuse_jax.config import Config, NetConfig, from_json, to_json
 from camfuse_jax.data.pairs import Pair, find_pairs, read_split, read_table
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
@@ -261,7 +261,8 @@ _SETTINGS = FrameSettings(check=False)
 
 def _fuse(pairs: tuple[Pair, ...], folder: pathlib.Path, weights: str, settings: FrameSettings, named: str) -> None:
     """Fuses pairs; those that are refused must say which they are, in one line."""
-    for result in fuse_pairs(FuseJob(pairs, folder / "fused", weights=weights, frame=settings, force=True)):
+    job = FuseJob(pairs, folder / "fused", FuseSettings(weights=weights, frame=settings, force=True))
+    for result in fuse_files(job):
         if result.error is not None and (named not in str(result.error) or "\n" in str(result.error)):
             raise AssertionError(f"a pair is refused without its name, or in several lines: {result.error!r}")
         if result.error is None and not np.all([path.is_file() for path in result.outputs.values()]):

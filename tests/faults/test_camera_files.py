@@ -120,11 +120,11 @@ def test_an_interrupted_run_does_only_what_is_missing(place, capsys, monkeypatch
         calls.append(1)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(fuse_pairs, "fuse_frame", once)
+    monkeypatch.setattr(run, "fuse_frame", once)
     assert _fuse("ir", "vis", "-o", "o") == 130
     assert [path.name for path in (place / "o").iterdir()] == ["a.png"]
     first = (place / "o" / "a.png").stat().st_mtime_ns
-    monkeypatch.setattr(fuse_pairs, "fuse_frame", real)
+    monkeypatch.setattr(run, "fuse_frame", real)
     assert _fuse("ir", "vis", "-o", "o") == 0
     assert "skipped: 1 of 3" in capsys.readouterr().out
     assert (place / "o" / "a.png").stat().st_mtime_ns == first

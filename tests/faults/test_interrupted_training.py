@@ -13,7 +13,7 @@ from camfuse_jax.data.synthetic import write_synthetic_dataset
 from camfuse_jax.stages import main
 from camfuse_jax.system import signals
 from camfuse_jax.system.locks import locked
-from camfuse_jax.training import loop
+from camfuse_jax.training import autoencoder, loop
 from camfuse_jax.training import step as parallel
 
 SHORT = (*SETTINGS, "--ae.steps-per-epoch", "8")
@@ -55,7 +55,7 @@ def _state(workdir, monkeypatch):
         return kept[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_autoencoder, "fit", fit)
+        patch.setattr(autoencoder, "fit", fit)
         assert _train(workdir, workdir.parent / "pairs") == 0
     return kept[-1]
 
