@@ -21,8 +21,9 @@ from camfuse_jax.commands.report import Report
 from camfuse_jax.commands.serve import Serve
 from camfuse_jax.commands.train import Train
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
+from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.ranges import RangePolicy, parse_policy
-from camfuse_jax.images.read import READABLE_SUFFIXES, Limits
+from camfuse_jax.images.read import READABLE_SUFFIXES
 from camfuse_jax.pair.options import Row
 from camfuse_jax.system import runtime
 from camfuse_jax.system.program import run_program

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 import camfuse_jax
 from camfuse_jax.fusion.params import Params, balanced, load_params, with_rule
-from camfuse_jax.images.picture import read_gray
+from camfuse_jax.images.read import read_gray
 from camfuse_jax.report.pictures import SHARES
 from camfuse_jax.report.provenance import provenance
 

@@ -43,7 +43,7 @@ class Folder:
         from camfuse_jax.data.pairs import find_pairing
         from camfuse_jax.fusion.dispatch import plan_programs
         from camfuse_jax.fusion.params import load_params as load_params_
-        from camfuse_jax.images.picture import read_picture
+        from camfuse_jax.images.read import read_picture
         from camfuse_jax.pair.fuse import fuse_frame
         from camfuse_jax.pair.options import FrameSettings, FuseSettings
         from camfuse_jax.pair.prepare import prepare_pair
@@ -86,7 +86,7 @@ class Sizes:
 
     def run(self) -> None:
         """Prints both for a plan and for images as they come."""
-        from camfuse_jax.images.picture import picture_size
+        from camfuse_jax.images.read import picture_size
 
         sizes = [picture_size(path) for path in sorted(self.vis.iterdir()) if path.suffix.lower() in (".jpg", ".png")]
         print(f"{len(sizes)} images of {len(set(sizes))} sizes")

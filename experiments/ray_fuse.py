@@ -11,7 +11,6 @@ command goes on where it was stopped. A pair that cannot be fused is reported, t
 
 import argparse
 import collections
-import io
 import json
 import pathlib
 import posixpath
@@ -25,8 +24,7 @@ import numpy as np
 from camfuse_jax import fuse, load_params
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.images.color import luma_unit, with_luma
-from camfuse_jax.images.picture import read_picture_file
-from camfuse_jax.images.read import READABLE_SUFFIXES
+from camfuse_jax.images.read import READABLE_SUFFIXES, read_picture
 from camfuse_jax.images.write import picture_bytes, to_depth
 from camfuse_jax.pair.fuse import to_levels
 from camfuse_jax.pair.options import FrameSettings
@@ -51,7 +49,7 @@ def fuse_rows(params: Any, rows: Iterable[Row], settings: FrameSettings) -> list
     done = [{"name": row["name"], "png": None, "error": ""} for row in rows]
     for place, row in enumerate(rows):
         try:
-            pictures = (read_picture_file(io.BytesIO(row[kind]), f"{kind}/{row['name']}") for kind in ("ir", "vis"))
+            pictures = (read_picture(row[kind], name=f"{kind}/{row['name']}") for kind in ("ir", "vis"))
             ready[place] = prepare_pair(*pictures, settings)
         except CamfuseError as error:
             done[place]["error"] = str(error)

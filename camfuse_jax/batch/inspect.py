@@ -16,7 +16,8 @@ from camfuse_jax.errors import CamfuseError
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import SHIPPED, Params, load_params
 from camfuse_jax.images.color import luma_unit
-from camfuse_jax.images.picture import Picture, picture_size, read_picture
+from camfuse_jax.images.picture import Picture
+from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
 from camfuse_jax.pair.prepare import prepare_pair

@@ -15,9 +15,9 @@ import numpy as np
 from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.fusion.params import SHIPPED, card
-from camfuse_jax.images.picture import Picture, picture_size, read_picture
-from camfuse_jax.images.read import open_file
-from camfuse_jax.images.write import WRITABLE_SUFFIXES, read_stamp
+from camfuse_jax.images.picture import Picture
+from camfuse_jax.images.read import open_file, picture_size, read_picture
+from camfuse_jax.images.write import WRITABLE_SUFFIXES, read_provenance
 from camfuse_jax.pair.options import FileOptions, FuseSettings
 from camfuse_jax.pair.prepare import check_sizes
 from camfuse_jax.system.runtime import package_version
@@ -209,7 +209,7 @@ def check_replaceable(path: pathlib.Path, tag: str | None) -> None:
     Raises:
         UsageError: It is something else.
     """
-    if path.is_dir() or read_stamp(path) != tag:
+    if path.is_dir() or read_provenance(path) != tag:
         raise UsageError(
             f"{path} exists and was made otherwise (other sources, settings, weights or program).",
             "Use --force to replace it, or another output folder.",

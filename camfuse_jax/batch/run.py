@@ -3,8 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import hashlib
-import io
 import pathlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +19,8 @@ from camfuse_jax.errors import InputError, OutOfMemoryError, UsageError
 from camfuse_jax.fusion.dispatch import MOST, Buckets, plan_programs
 from camfuse_jax.fusion.params import Params, balanced
 from camfuse_jax.fusion.tiling import memory_needed
-from camfuse_jax.images.picture import Picture, picture_size, read_picture_file
-from camfuse_jax.images.read import check_bytes, open_file
+from camfuse_jax.images.picture import Picture
+from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.images.write import file_format, picture_bytes, to_depth
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
@@ -152,11 +150,8 @@ def _load(job: FuseJob, depths: FolderDepths, result: Result) -> PreparedPair:
 
 def _read(path: pathlib.Path, job: FuseJob) -> tuple[Picture, bytes]:
     """A picture, and the digest of the very bytes that it was decoded from."""
-    limits = job.settings.limits
-    with open_file(path) as file:
-        content = file.read(limits.max_bytes + 1)
-    check_bytes(path, len(content), limits)
-    return read_picture_file(io.BytesIO(content), path, limits), hashlib.sha256(content).digest()
+    picture = read_picture(path, job.settings.limits)
+    return picture, bytes.fromhex(picture.sha256)
 
 
 def _compute(job: FuseJob, params: Params, result: Result, ready: PreparedPair, buckets: Buckets | None) -> _Computed:

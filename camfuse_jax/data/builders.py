@@ -15,10 +15,11 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from camfuse_jax.data import upstream
-from camfuse_jax.data.pairs import Pair, find_pairs, load_splits
+from camfuse_jax.data.pairs import Pair
+from camfuse_jax.data.splits import find_pairs, load_splits
 from camfuse_jax.data.upstream import photo_files, unpack_zip
 from camfuse_jax.errors import UsageError
-from camfuse_jax.images.picture import read_gray
+from camfuse_jax.images.read import read_gray
 
 PHOTO_SIDE = 256
 

@@ -1,22 +1,34 @@
-"""Which files belong together: pairs in folders, splits, and where the data lies."""
+"""Which infrared file belongs to which visible one, by name, folder, pattern or table; and what belongs to none."""
 
-import csv
 import dataclasses
-import io
 import json
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images.read import READABLE_SUFFIXES
+from camfuse_jax.images.read import READABLE_SUFFIXES, picture_size
 
-SPLITS_FILE = "splits.json"
-DATA_VARIABLE = "CAMFUSE_DATA"
+# The better known a word is for one camera, the earlier it stands: of several files of a scene the first is taken.
+IR_WORDS = ("lwir", "thermal", "therm", "thermo", "tir", "fir", "infrared", "ir", "inf", "th", "previewdata") + (
+    *("mwir", "swir", "nir"),
+)
+VIS_WORDS = ("vis", "vi", "visible", "visual", "rgb", "eo", "co", "wide", "zoom", "photo", "color", "colour")
+_KINDS = {"ir": IR_WORDS, "vis": VIS_WORDS}
+_LONG = ("infrared", "thermal", "visible", "visual", "lwir")  # recognized inside other words: cropinfrared
+# What stands for a camera as a single letter at the end: DJI's _T beside _W; or beside digits: 0001i, i0001.
+_LETTERS_BEHIND = {"ir": ("_t",), "vis": ("_w", "_v", "_z")}
+_LETTER = {"ir": "i", "vis": "v"}
+_NO_IMAGES = ("label", "annot", "mask", "seg", "salien", "bbox")  # folders of data sets that hold no photographs
+_MAP_FILE = "rgb_to_thermal_vid_map.json"  # of FLIR ADAS v2, whose two cameras name their frames apart
+_NAME = "{name}"
+_LARGEST_TREE, _DEEPEST = 20_000, 6  # folders that are searched
 _SHOWN = 10
+_TOKENS = re.compile(r"[A-Za-z]+")
 
 
 class Pair(NamedTuple):
@@ -27,17 +39,28 @@ class Pair(NamedTuple):
     vis: Path
 
 
+@dataclasses.dataclass(frozen=True)
+class Pairing:
+    """What pairs with what.
+
+    Attributes:
+        pairs: Sorted by name; names are unique.
+        problems: One sentence per file or row that pairs with nothing, with its name.
+        notes: What was passed over on purpose, and how to take it instead.
+        why_nothing: Where there is no pair: what was found, what was passed over, and the option that would pair it.
+    """
+
+    pairs: tuple[Pair, ...]
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    why_nothing: str = ""
+
+
 def image_files(folder: Path) -> dict[str, Path]:
     """Image files directly in a folder, by their name without extension, sorted by that name.
 
-    Names are compared with their case, whatever the file system does. Hidden files and files that do not end like
-    an image are passed over.
-
-    Args:
-        folder: Folder to list.
-
-    Returns:
-        Stem to path.
+    Names are compared with their case, whatever the file system does, and in one Unicode form. Hidden files and files
+    that do not end like an image are passed over.
 
     Raises:
         InputError: The folder is absent or not a folder, or two images share a stem.
@@ -50,172 +73,13 @@ def image_files(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir(), key=lambda entry: (entry.stem, entry.name)):
         if path.name.startswith(".") or path.suffix.lower() not in READABLE_SUFFIXES or not path.is_file():
             continue
-        if path.stem in found:
-            doubles.append(f"{found[path.stem].name} and {path.name}")
-        found.setdefault(path.stem, path)
+        stem = plain(path.stem)
+        if stem in found:
+            doubles.append(f"{found[stem].name} and {path.name}")
+        found.setdefault(stem, path)
     if doubles:
         raise InputError(f"{folder} holds two files of one name: {listing(doubles)}.", "Remove or rename one of each.")
     return found
-
-
-def find_pairs(root: Path) -> list[Pair]:
-    """The pairs of a folder with `ir/NAME.*` and `vis/NAME.*`; the two extensions may differ.
-
-    Args:
-        root: Folder that holds `ir` and `vis`.
-
-    Returns:
-        Pairs sorted by name.
-
-    Raises:
-        InputError: A folder is absent or empty, a stem occurs twice, or a file has no partner (all are listed).
-    """
-    return _match(Path(root) / "ir", Path(root) / "vis")
-
-
-def pair_paths(ir: Path, vis: Path) -> list[Pair]:
-    """The pairs of two files or of two folders, as given by `--ir` and `--vis`.
-
-    Two files need not have the same name: the pair is called after the visible one.
-
-    Args:
-        ir: Infrared file, or folder of `NAME.*`.
-        vis: Visible file, or folder of `NAME.*`.
-
-    Returns:
-        One pair, or the folders' pairs sorted by name.
-
-    Raises:
-        InputError: One is a file and the other a folder, one is absent, or the folders do not match.
-    """
-    ir, vis = Path(ir), Path(vis)
-    for path in (ir, vis):
-        if not path.exists():
-            raise InputError(f"{path} does not exist.", "Check the path.")
-    if ir.is_dir() != vis.is_dir():
-        folder, file = (ir, vis) if ir.is_dir() else (vis, ir)
-        raise InputError(f"{folder} is a folder but {file} is a file.", "Give two files or two folders.")
-    return _match(ir, vis) if ir.is_dir() else [Pair(vis.stem, ir, vis)]
-
-
-def read_split(root: Path, split: str, names: Sequence[str]) -> list[str]:
-    """The names of a split, in the order of its list.
-
-    `splits.json` beside the images maps each split to a list of names without extension. Without that file there are
-    three splits: `all`, and, by name order, every fifth name `test` (the 5th, 10th, ...; of fewer than five names the
-    last) and the rest `train`, so that the two share nothing and the choice depends on nothing but the names.
-    `all` always exists.
-
-    Args:
-        root: The data set's folder.
-        split: Name of the split.
-        names: Names present on disk.
-
-    Returns:
-        The split's names.
-
-    Raises:
-        InputError: The split is unknown (the known ones are listed) or empty, `splits.json` is not a JSON object of
-            lists of names, or a name of the split is not on disk.
-    """
-    return select_split(load_splits(Path(root), names), split, names, origin=str(root))
-
-
-def pairs_of_split(root: Path, split: str) -> list[Pair]:
-    """The pairs of a split as files, in the order of its list; raises as `find_pairs` and `read_split` do."""
-    by_name = {pair.name: pair for pair in find_pairs(root)}
-    return [by_name[name] for name in read_split(root, split, list(by_name))]
-
-
-def select_split(splits: Mapping[str, list[str]], split: str, names: Iterable[str], *, origin: str) -> list[str]:
-    """One of the splits, checked against the names that exist.
-
-    Args:
-        splits: Split to list of names.
-        split: Name of the split.
-        names: Names present.
-        origin: What to call the data set in an error.
-
-    Returns:
-        The split's names in its own order.
-
-    Raises:
-        InputError: The split is unknown or empty, or a name of it is absent.
-    """
-    if split not in splits:
-        raise InputError(f"{origin} has no split {split!r}.", f"It has: {', '.join(sorted(splits))}.")
-    chosen = splits[split]
-    if not chosen:
-        raise InputError(f"Split {split!r} of {origin} is empty.", "Name another split, or add images.")
-    present = set(names)
-    absent = [name for name in chosen if name not in present]
-    if absent:
-        raise InputError(
-            f"{len(absent)} of {len(chosen)} names of split {split!r} are not in {origin}: {listing(absent)}.",
-            f"Add the images or correct {SPLITS_FILE}.",
-        )
-    return chosen
-
-
-def load_splits(root: Path, names: Iterable[str]) -> dict[str, list[str]]:
-    """All splits of a data set: those of `splits.json`, else `all`, `train` and `test` made from the names.
-
-    Args:
-        root: The data set's folder.
-        names: Names present on disk.
-
-    Returns:
-        Split to list of names. Whether the names exist is not checked here.
-
-    Raises:
-        InputError: `splits.json` is not a JSON object of lists of names, or lists a name twice.
-    """
-    ordered = sorted(names)
-    path = root / SPLITS_FILE
-    if not path.is_file():
-        test = ordered[4::5] or ordered[1:][-1:]
-        return {"all": ordered, "train": [name for name in ordered if name not in set(test)], "test": test}
-    try:
-        splits = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}.", "Correct or remove it.") from error
-    if not isinstance(splits, dict) or not all(_is_names(value) for value in splits.values()):
-        raise InputError(f"{path} is not an object of lists of names.", 'Write it as {"train": ["a"], "test": ["b"]}.')
-    for split, chosen in splits.items():
-        if len(set(chosen)) != len(chosen):
-            doubles = sorted({name for name in chosen if chosen.count(name) > 1})
-            raise InputError(f"{path} lists names of split {split!r} twice: {listing(doubles)}.", "List each once.")
-    return {"all": ordered, **splits}
-
-
-def data_root(explicit: Path | None = None) -> Path:
-    """The folder that holds the data sets.
-
-    The first of: `explicit` (`--data DIR`), the environment's `CAMFUSE_DATA`, `../shared/data` seen from the current
-    folder if it exists.
-
-    Args:
-        explicit: What the user gave, if anything.
-
-    Returns:
-        An existing folder.
-
-    Raises:
-        InputError: None of the three names a folder.
-    """
-    for origin, value in (("--data", explicit), (DATA_VARIABLE, os.environ.get(DATA_VARIABLE))):
-        if value is not None and str(value):
-            root = Path(value).expanduser()
-            if not root.is_dir():
-                raise InputError(f"{origin} names {root}, which is not a folder.", "Correct the path.")
-            return root
-    beside = Path("..") / "shared" / "data"
-    if beside.is_dir():
-        return beside.resolve()
-    raise InputError(
-        "No data folder is known.",
-        f"Give one with --data DIR or the environment variable {DATA_VARIABLE}; it holds tno/, roadscene/ and coco/.",
-    )
 
 
 def listing(items: Sequence[object]) -> str:
@@ -224,55 +88,17 @@ def listing(items: Sequence[object]) -> str:
     return shown if len(items) <= _SHOWN else f"{shown} and {len(items) - _SHOWN} more"
 
 
-def _match(ir_folder: Path, vis_folder: Path) -> list[Pair]:
-    ir, vis = image_files(ir_folder), image_files(vis_folder)
-    orphans = [ir[name] for name in sorted(ir.keys() - vis.keys())]
-    orphans += [vis[name] for name in sorted(vis.keys() - ir.keys())]
-    if orphans:
-        shown = listing([f"{path.parent.name}/{path.name}" for path in orphans])
-        raise InputError(
-            f"{len(orphans)} images of {ir_folder} and {vis_folder} have no partner: {shown}.",
-            "Give both files of a pair the same name, letter for letter.",
-        )
-    if not ir:
-        raise InputError(f"{ir_folder} and {vis_folder} hold no images.", "Put NAME.png (jpg, bmp, tif) in each.")
-    return [Pair(name, ir[name], vis[name]) for name in sorted(ir)]
-
-
-def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-# Which infrared file belongs to which visible one, by name, pattern or table; and which belong to none, by name.
-
-
-IR_WORDS = ("ir", "lwir", "mwir", "swir", "nir", "thermal", "therm", "infrared", "inf", "tir", "th")
-VIS_WORDS = ("vis", "vi", "visible", "visual", "rgb", "eo", "color", "color", "photo")
-_PLACE = "{name}"
-_LARGEST_TABLE = 16 << 20  # bytes
-_SHOWN_pairing = 500  # letters of a name in a message
-_LETTERS = re.compile(r"[A-Za-z]+")
-
-
-@dataclasses.dataclass(frozen=True)
-class Pairing:
-    """What pairs with what.
-
-    Attributes:
-        pairs: Sorted by name; names are unique.
-        problems: One sentence per file or row that pairs with nothing, with its name.
-    """
-
-    pairs: tuple[Pair, ...]
-    problems: tuple[str, ...] = ()
+def plain(name: str) -> str:
+    """A name in one Unicode form: macOS writes an accent apart from its letter, others do not."""
+    return unicodedata.normalize("NFC", name)
 
 
 def find_pairing(ir: Path, vis: Path | None = None, *, pattern: tuple[str, str] | None = None) -> Pairing:
-    """Pairs two files, two folders, or the files of one folder.
+    """Pairs two files, two folders, or the files of one folder and of those below it.
 
     Without a pattern: files of one name first; then names that are alike once a word for the camera (`ir`, `thermal`,
-    `vis`, `rgb`, ...) is taken away, as in `ir_001` and `vis_001` or `001-IR` and `001-RGB`. A folder with
-    sub-folders named by such words counts as two folders.
+    `vis`, `rgb`, ...) is taken away, as in `ir_001` and `vis_001` or `001-IR` and `001-RGB`. Folders named by such
+    words hold one camera's images each, with the same folders below them; this is how data sets are published.
 
     Args:
         ir: Infrared file or folder, or the one folder that holds both.
@@ -284,81 +110,28 @@ def find_pairing(ir: Path, vis: Path | None = None, *, pattern: tuple[str, str] 
         UsageError: A pattern holds `{name}` not exactly once, or one file is given alone.
     """
     for path in (ir, vis):
-        if path is not None and not path.exists():
+        if path is not None and not path.exists() and not path.is_symlink():
             raise InputError(f"{path} does not exist.", "Check the path.")
     if vis is None:
         if not ir.is_dir():
             raise UsageError(
                 f"{ir} is one file.", "Give an infrared and a visible file, a folder that holds both, or --csv FILE."
             )
-        below = _camera_folders(ir)
-        if below is not None:
-            return find_pairing(*below, pattern=pattern)
     elif ir.is_dir() != vis.is_dir():
         folder, file = (ir, vis) if ir.is_dir() else (vis, ir)
         raise InputError(f"{folder} is a folder but {file} is a file.", "Give two files or two folders.")
     elif not ir.is_dir():
         return Pairing((Pair(vis.stem, ir, vis),))
+    one = vis is None or os.path.realpath(vis) == os.path.realpath(ir)
     if pattern is not None:
-        return _by_keys(*(_patterned(ir, pattern[0]), _patterned(vis or ir, pattern[1])), rest=[])
-    return _one_folder(ir) if vis is None or vis.resolve() == ir.resolve() else _two_folders(ir, vis)
-
-
-def read_table(path: Path) -> Pairing:
-    """Pairs from a CSV file with a header `ir,vis` and perhaps `name`; paths count from the file's own folder.
-
-    Raises:
-        InputError: The file is absent, too large or has no such header, or a name is not one that a file can have.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_TABLE + 1)
-        if len(content) > _LARGEST_TABLE:
-            raise ValueError(f"it is larger than {_LARGEST_TABLE >> 20} MiB")
-        text = io.StringIO(content.decode("utf-8-sig"), newline="")
-        rows = list(csv.DictReader(text, skipinitialspace=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}.", "Give columns ir,vis[,name].") from error
-    if not rows or not {"ir", "vis"} <= rows[0].keys():
-        raise InputError(
-            f"{path} has no rows with the columns ir and vis.", "Begin it with a line ir,vis or ir,vis,name."
-        )
-    pairs: dict[str, Pair] = {}
-    problems = []
-    for number, row in enumerate(rows, start=2):
-        if not row["ir"] or not row["vis"]:
-            problems.append(f"{path.name} line {number} names only one file")
-            continue
-        files = [path.parent / row[kind].strip() for kind in ("ir", "vis")]
-        absent = [_printable(str(file)) for file in files if not _is_file(file)]
-        name = (row.get("name") or "").strip()
-        if absent:
-            about = f" ({_printable(name)})" if name else ""
-            problems.append(f"{path.name} line {number}{about}: {' and '.join(absent)} absent")
-            continue
-        name = name or files[1].stem
-        if Path(name).name != name or name.startswith(".") or not name.isprintable():
-            raise InputError(
-                f"{path} line {number}: {_printable(name)!r} cannot be a result's name.", "Use a plain file name."
-            )
-        if name in pairs:
-            problems.append(f"{path.name} line {number}: a second pair called {name}")
-        else:
-            pairs[name] = Pair(name, *files)
-    return Pairing(tuple(pairs[name] for name in sorted(pairs)), tuple(problems))
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name longer than names can be
-        return False
-
-
-def _printable(text: str) -> str:
-    """The text in one line of reasonable length."""
-    shown = text if text.isprintable() else ascii(text)
-    return shown if len(shown) <= _SHOWN_pairing else f"{shown[:_SHOWN_pairing]}..."
+        folders = _camera_folders(ir)[0] if one else []
+        sides = folders[0] if folders else (ir, vis or ir)
+        pairing = _by_keys(*(_patterned(*side) for side in zip(sides, pattern, strict=True)))
+    else:
+        pairing = _one_folder(ir) if vis is None or one else _two_trees(ir, vis)
+    if pairing.pairs:
+        return pairing
+    return dataclasses.replace(pairing, why_nothing=_why_nothing([ir] if vis is None or one else [ir, vis], pairing))
 
 
 def without_word(stem: str, words: tuple[str, ...]) -> str | None:
@@ -366,20 +139,86 @@ def without_word(stem: str, words: tuple[str, ...]) -> str | None:
 
     A word counts if nothing but an end, a digit or one of `_-. ` stands beside it: `ir_001`, `001-IR`, `IR001`.
     """
-    found = [match for match in _LETTERS.finditer(stem) if match.group().lower() in words]
-    edges = [match for match in found if match.start() == 0 or match.end() == len(stem)]
-    if not edges:
+    match = next((m for m in _words_in(stem, words) if m.start() == 0 or m.end() == len(stem)), None)
+    return None if match is None else _rest(stem, match) or None
+
+
+def _words_in(text: str, words: tuple[str, ...]) -> list[re.Match[str]]:
+    return [match for match in _TOKENS.finditer(text) if match.group().lower() in words]
+
+
+def _rest(text: str, match: re.Match[str]) -> str:
+    before, after = text[: match.start()].rstrip("_-. "), text[match.end() :].lstrip("_-. ")
+    return f"{before}_{after}" if before and after else before + after
+
+
+class _Camera(NamedTuple):
+    """What a name says: whose images, how well known its word for them is (0 is best), and the name without it."""
+
+    kind: str
+    rank: int
+    rest: str
+
+
+def _camera(name: str) -> _Camera | None:
+    """The camera that a folder, or a file among others of its scene, is named after."""
+    if any(word in name.lower() for word in _NO_IMAGES):
         return None
-    match = edges[0]
-    rest = stem[: match.start()].rstrip("_-. ") + stem[match.end() :].lstrip("_-. ")
-    return rest or None
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    for text in (name, spaced):
+        matches = [(m.start(), kind, m) for kind, words in _KINDS.items() for m in _words_in(text, words)]
+        if matches:
+            _, kind, match = min(matches)[:3]
+            return _Camera(kind, _KINDS[kind].index(match.group().lower()), _rest(text, match).lower())
+    low = name.lower()
+    for word in _LONG:
+        if word in low:
+            kind = "ir" if word in IR_WORDS else "vis"
+            return _Camera(kind, _KINDS[kind].index(word), low.replace(word, "").strip("_-. "))
+    if low.endswith(("img", "imgr")):  # DroneVehicle: trainimg beside trainimgr
+        return _Camera("ir" if low.endswith("r") else "vis", 99, low.removesuffix("r"))
+    return None
 
 
-def _camera_folders(folder: Path) -> tuple[Path, Path] | None:
-    below = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
-    ir = [below[name] for name in IR_WORDS if name in below]
-    vis = [below[name] for name in VIS_WORDS if name in below]
-    return (ir[0], vis[0]) if len(ir) == len(vis) == 1 else None
+def _camera_folders(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Sub-folders that hold one camera's images each, two by two, and notes on those that are passed over."""
+    named = [(camera, path) for path in _folders(folder) if (camera := _camera(path.name)) is not None]
+    sides = {kind: [(camera, path) for camera, path in named if camera.kind == kind] for kind in _KINDS}
+    if not sides["ir"] or not sides["vis"]:
+        return [], []
+    rests = sorted({c.rest for c, _ in sides["ir"]} & {c.rest for c, _ in sides["vis"]})
+    chosen = []
+    for rest in rests:
+        chosen.append(tuple(_best([(c, p) for c, p in sides[kind] if c.rest == rest]) for kind in _KINDS))
+    if not rests:  # RoadScene: of cropinfrared and infrared, crop_HR_visible and crop_LR_visible two fit in size
+        ways = [(one, two) for one in sides["ir"] for two in sides["vis"]]
+        best = min(ways, key=lambda way: (not _same_size(way[0][1], way[1][1]), *map(_order, way)))
+        chosen = [(best[0][1], best[1][1])]
+    taken = {path for both in chosen for path in both}
+    left = [path for _, path in named if path not in taken]
+    return chosen, [f"{path}/ is passed over beside {chosen[0][0].name}/ and {chosen[0][1].name}/" for path in left]
+
+
+def _best(named: list[tuple[_Camera, Path]]) -> Path:
+    return min(named, key=_order)[1]
+
+
+def _order(named: tuple[_Camera, Path]) -> tuple:
+    numbers = [int(part) if part.isdecimal() else 0 for part in re.split(r"(\d+)", named[1].name)]
+    return named[0].rank, numbers, named[1].name
+
+
+def _same_size(ir: Path, vis: Path) -> bool:
+    files = [{plain(path.stem): path for path in _files(folder)} for folder in (ir, vis)]
+    name = min(files[0].keys() & files[1].keys(), default=None)
+    try:
+        return name is not None and picture_size(files[0][name]) == picture_size(files[1][name])
+    except InputError:
+        return False
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
 
 
 def _files(folder: Path) -> list[Path]:
@@ -387,114 +226,248 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in found if not path.name.startswith(".") and not path.is_dir()]
 
 
+def _tree(root: Path) -> Iterator[Path]:
+    """A folder and those below it, sorted, without links and hidden ones."""
+    count = 0
+    for folder, names, _ in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        depth = len(Path(folder).relative_to(root).parts)
+        count += 1
+        if depth >= _DEEPEST or count > _LARGEST_TREE:
+            names.clear()
+        yield Path(folder)
+
+
 def _patterned(folder: Path, pattern: str) -> dict[str, list[Path]]:
-    before, place, after = pattern.partition(_PLACE)
-    if not place or _PLACE in after:
-        raise UsageError(f"--pattern {pattern} must hold {_PLACE} once.", "For example '{name}_ir' '{name}_vis'.")
+    before, found, after = pattern.partition(_NAME)
+    if not found or _NAME in after:
+        raise UsageError(f"--pattern {pattern} must hold {_NAME} once.", "For example '{name}_ir' '{name}_vis'.")
     for suffix in READABLE_SUFFIXES:
         if after.lower().endswith(suffix):
             after = after[: -len(suffix)]
     keys = defaultdict(list)
     for path in _files(folder):
-        stem = path.stem
+        stem = plain(path.stem)
         if stem.startswith(before) and stem.endswith(after) and len(stem) > len(before) + len(after):
             keys[stem[len(before) : len(stem) - len(after)]].append(path)
     return keys
 
 
 def _one_folder(folder: Path) -> Pairing:
-    ir, vis, rest = defaultdict(list), defaultdict(list), []
+    """By folders named after cameras, else by the files' names, else by what lies below."""
+    if _camera_folders(folder)[0]:
+        return _below(folder)
+    flat = _by_words(folder)
+    if flat.pairs:
+        return flat
+    letters = _by_letters(folder)
+    below = letters if letters.pairs else _below(folder)
+    return below if below.pairs else flat
+
+
+def _below(root: Path) -> Pairing:
+    """Pairs of a whole tree: of folders named after cameras, and of scenes that have a folder each."""
+    found: list[tuple[Path, Pairing]] = []
+    done: set[Path] = set()
+    for folder in _tree(root):
+        if any(parent in done for parent in (folder, *folder.parents)):
+            continue
+        chosen, notes = _camera_folders(folder)
+        for ir, vis in chosen:
+            pairing = _two_trees(ir, vis)
+            found.append((folder.relative_to(root), dataclasses.replace(pairing, notes=(*notes, *pairing.notes))))
+            notes = []
+        done |= {path for path in _folders(folder) if chosen and _camera(path.name)}
+        if not chosen and folder != root:
+            scene = _by_words(folder)
+            scene = scene if scene.pairs else _scene(folder)
+            found.append((folder.relative_to(root), dataclasses.replace(scene, problems=())))
+    return _joined(found)
+
+
+def _scene(folder: Path) -> Pairing:
+    """The one infrared and the one visible file of a folder, whatever else their names say (TNO's tree)."""
+    named = [(camera, path) for path in _files(folder) if (camera := _camera(path.stem)) is not None]
+    best = []
+    for kind in _KINDS:
+        ranked = sorted((item for item in named if item[0].kind == kind), key=_order)
+        if not ranked or [item[0].rank for item in ranked].count(ranked[0][0].rank) > 1:
+            return Pairing(())
+        best.append(ranked[0][1])
+    return Pairing((Pair(plain(folder.name), *best),))
+
+
+def _joined(found: list[tuple[Path, Pairing]]) -> Pairing:
+    """Pairings of several folders; names that are not unique get those of their folders in front."""
+    counts = Counter(pair.name for _, pairing in found for pair in pairing.pairs)
+    pairs = []
+    for where, pairing in found:
+        for pair in pairing.pairs:
+            name = pair.name if counts[pair.name] == 1 else plain("_".join((*where.parts, pair.name)))
+            pairs.append(pair._replace(name=name))
+    problems, notes = ([text for _, p in found for text in getattr(p, kind)] for kind in ("problems", "notes"))
+    return Pairing(tuple(sorted(pairs)), tuple(problems), tuple(notes))
+
+
+def _two_trees(ir_root: Path, vis_root: Path) -> Pairing:
+    """Two folders, each with one camera's images, directly or in the same folders below."""
+    sides = [{f.relative_to(root): f for f in _tree(root) if _files(f)} for root in (ir_root, vis_root)]
+    same = sorted(sides[0].keys() & sides[1].keys())
+    if not same and len(sides[0]) == len(sides[1]) == 1:
+        same, sides[1] = list(sides[0]), dict.fromkeys(sides[0], next(iter(sides[1].values())))
+    if not same:
+        return _two_folders(ir_root, vis_root)
+    return _joined([(where, _two_folders(sides[0][where], sides[1][where])) for where in same])
+
+
+def _by_words(folder: Path) -> Pairing:
+    """Files of one folder whose names begin or end with a word for their camera."""
+    keys: dict[str, dict[str, list[Path]]] = {"ir": defaultdict(list), "vis": defaultdict(list)}
+    rest = []
     for path in _files(folder):
-        thermal, visible = without_word(path.stem, IR_WORDS), without_word(path.stem, VIS_WORDS)
+        stem = plain(path.stem)
+        thermal, visible = without_word(stem, IR_WORDS), without_word(stem, VIS_WORDS)
         if thermal is not None and visible is not None:  # a word at each end, as in ir_color: the first one counts
-            first = _LETTERS.match(path.stem)
+            first = _TOKENS.match(stem)
             visible = None if first and first.group().lower() in IR_WORDS else visible
             thermal = None if first and first.group().lower() in VIS_WORDS else thermal
         if (thermal is None) == (visible is None):
             rest.append(path)
         elif thermal is not None:
-            ir[thermal].append(path)
+            keys["ir"][thermal].append(path)
         else:
-            vis[visible].append(path)
-    return _by_keys(ir, vis, rest)
+            keys["vis"][visible or ""].append(path)
+    notes = [note for kind in _KINDS for files in keys[kind].values() for note in _keep_best(files)]
+    pairing = _by_keys(keys["ir"], keys["vis"])
+    problems = (*(f"{_shown(path)} names no camera" for path in rest), *pairing.problems)
+    return dataclasses.replace(pairing, problems=problems, notes=tuple(notes))
+
+
+def _keep_best(files: list[Path]) -> list[str]:
+    """Leaves of one scene's files of one kind those with the best known word, in place; notes on the others."""
+    ranks = [camera.rank if (camera := _camera(path.stem)) else 99 for path in files]
+    best = [path for path, rank in zip(files, ranks, strict=True) if rank == min(ranks)]
+    left = [path for path in files if path not in best]
+    files[:] = best
+    return [f"{_shown(path)} is passed over beside {best[0].name} (--pattern takes it instead)" for path in left]
+
+
+def _by_letters(folder: Path) -> Pairing:
+    """Files of one folder named as DJI names them: a letter for the camera at the end."""
+    sides: list[dict[str, list[Path]]] = []
+    for endings in _LETTERS_BEHIND.values():
+        keys = defaultdict(list)
+        for ending in endings:  # of several visible cameras the first
+            for path in _files(folder):
+                stem = plain(path.stem)
+                if stem.lower().endswith(ending) and not keys[stem[: -len(ending)]]:
+                    keys[stem[: -len(ending)]].append(path)
+        sides.append(keys)
+    return _by_keys(*sides) if sides[0].keys() & sides[1].keys() else Pairing(())
 
 
 def _two_folders(ir_folder: Path, vis_folder: Path) -> Pairing:
-    ir, vis = defaultdict(list), defaultdict(list)
-    for keys, folder in ((ir, ir_folder), (vis, vis_folder)):
+    mapped = _by_map(ir_folder, vis_folder)
+    if mapped.pairs:
+        return mapped
+    sides = {kind: defaultdict(list) for kind in _KINDS}
+    for kind, folder in zip(_KINDS, (ir_folder, vis_folder), strict=True):
         for path in _files(folder):
-            keys[path.stem].append(path)
-    same = ir.keys() & vis.keys()
-    first = _by_keys({k: ir[k] for k in same}, {k: vis[k] for k in same}, [])
-    left = [defaultdict(list), defaultdict(list)]
-    for target, keys, words in ((left[0], ir, IR_WORDS), (left[1], vis, VIS_WORDS)):
+            sides[kind][plain(path.stem)].append(path)
+    same = sides["ir"].keys() & sides["vis"].keys()
+    first = _by_keys(*({key: keys[key] for key in same} for keys in sides.values()))
+    left = {kind: defaultdict(list) for kind in _KINDS}
+    for kind, keys in sides.items():
         for stem in sorted(keys.keys() - same):
-            target[without_word(stem, words) or stem] += keys[stem]
-    second = _by_keys(*left, [], taken=same)
-    pairs = sorted((*first.pairs, *second.pairs), key=lambda pair: pair.name)
+            left[kind][without_word(stem, _KINDS[kind]) or _without_letter(stem, _LETTER[kind])] += keys[stem]
+    second = _by_keys(*left.values(), taken=same)
+    pairs = sorted((*first.pairs, *second.pairs))
     return Pairing(tuple(pairs), (*first.problems, *second.problems))
 
 
-def _by_keys(ir: dict, vis: dict, rest: list[Path], *, taken: frozenset[str] | set[str] = frozenset()) -> Pairing:
-    pairs, problems = [], [f"{_told(path)} names no camera" for path in rest]
+def _without_letter(stem: str, letter: str) -> str:
+    match = re.fullmatch(rf"(\d+){letter}|{letter}(\d+)", stem, re.IGNORECASE)
+    return (match[1] or match[2]) if match else stem
+
+
+def _by_map(ir_folder: Path, vis_folder: Path) -> Pairing:
+    """By the list that FLIR ADAS brings for its videos."""
+    for folder in (vis_folder.parent, vis_folder.parent.parent, vis_folder.parent.parent.parent):
+        try:
+            names = json.loads((folder / _MAP_FILE).read_text(encoding="utf-8"))
+            pairs = [Pair(Path(v).stem, ir_folder / i, vis_folder / v) for v, i in names.items()]
+            return Pairing(tuple(sorted(p for p in pairs if is_file(p.ir) and is_file(p.vis))))
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+            continue
+    return Pairing(())
+
+
+def _by_keys(ir: dict, vis: dict, *, taken: frozenset[str] | set[str] = frozenset()) -> Pairing:
+    pairs, problems = [], []
     spellings = Counter(key.lower() for key in ir.keys() | vis.keys())
     for key in sorted(ir.keys() | vis.keys()):
         both = (ir.get(key, []), vis.get(key, []))
         double = [files for files in both if len(files) > 1]
         if double:
-            problems.append(f"two files of one name: {listing([_told(path) for files in double for path in files])}")
+            problems.append(f"two files of one name: {listing([_shown(path) for files in double for path in files])}")
         elif key in taken:
-            problems += [f"{_told(path)}: the name {key} is taken" for files in both for path in files]
+            problems += [f"{_shown(path)}: the name {key} is taken" for files in both for path in files]
         elif both[0] and both[1]:
             pairs.append(Pair(key, both[0][0], both[1][0]))
         else:
             alike = spellings[key.lower()] > 1
             why = "has a partner only in other upper and lower case" if alike else "has no partner"
-            problems += [f"{_told(path)} {why}" for files in both for path in files]
+            problems += [f"{_shown(path)} {why}" for files in both for path in files]
     return Pairing(tuple(pairs), tuple(problems))
 
 
-def _told(path: Path) -> str:
+def _why_nothing(roots: list[Path], pairing: Pairing) -> str:
+    """What was found, what was passed over and why, and the option that would pair it."""
+    parts = []
+    stems: list[str] = []
+    for root in roots:
+        entries = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+        images = _files(root)
+        stems += [plain(path.stem) for path in images]
+        folders = [f"{path.name}/" for path in entries if path.is_dir()]
+        others = [path for path in entries if path not in images and not path.is_dir()]
+        endings = Counter(path.suffix.lower() or path.name for path in others)
+        seen = [f"{len(images)} images"] + ([f"the folders {listing(folders)}"] if folders else [])
+        parts.append(f"{root} holds {' and '.join(seen)}.")
+        if endings:
+            shown = listing([f"{ending} ({count})" for ending, count in sorted(endings.items())])
+            parts.append(f"Not read there: {shown}; images end in {', '.join(sorted(READABLE_SUFFIXES))}.")
+    parts += [f"{problem}." for problem in pairing.problems[:_SHOWN]]
+    if len(roots) == 1:
+        words = ", ".join((*IR_WORDS[:8], *VIS_WORDS[:6]))
+        parts.append(f"A file or folder is known by a word for its camera, such as {words}.")
+    pattern = _guess_pattern(stems) or "'{name}_a' '{name}_b'"
+    parts.append(f"--pattern {pattern} pairs by other names, --csv FILE by a table; two folders are given as IR VIS.")
+    return " ".join(parts)
+
+
+def _guess_pattern(stems: list[str]) -> str:
+    """The two beginnings or endings that share most names, as `--pattern` wants them; empty where there are none."""
+    for form, shown in (
+        (r"(?P<rest>.+)(?P<edge>[_-][^_-]+)", "'{name}%s'"),
+        (r"(?P<edge>[^_-]+[_-])(?P<rest>.+)", "'%s{name}'"),
+    ):
+        rests = defaultdict(set)
+        for match in filter(None, (re.fullmatch(form, stem) for stem in stems)):
+            rests[match["edge"]].add(match["rest"])
+        most = sorted(rests, key=lambda edge: (-len(rests[edge]), edge))[:2]
+        if len(most) == 2 and rests[most[0]] & rests[most[1]]:
+            return " ".join(shown % edge for edge in sorted(most))
+    return ""
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False for names that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # such as a name longer than names can be
+        return False
+
+
+def _shown(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
-
-
-# Which part of a list one of several processes takes.
-
-
-_Item = TypeVar("_Item")
-
-
-class Shard(NamedTuple):
-    """One of several parts that share nothing and together are everything.
-
-    Attributes:
-        number: From 1.
-        count: How many parts there are.
-    """
-
-    number: int
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
-    def of(self, items: Sequence[_Item]) -> list[_Item]:
-        """This part of a list that is the same, in the same order, for everybody.
-
-        Every `count`-th item: neighbors, which are often alike in size, go to different parts, and the parts'
-        lengths differ by one at most.
-        """
-        return list(items[self.number - 1 :: self.count])
-
-
-def parse_shard(text: str) -> Shard:
-    """Reads `I/N`, such as 1/4.
-
-    Raises:
-        UsageError: It is not that, or I is not from 1 to N.
-    """
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
-    shard = Shard(*map(int, match.groups())) if match else Shard(0, 0)
-    if not 1 <= shard.number <= shard.count:
-        raise UsageError(f"--shard {text} is not a part.", "Write I/N with I from 1 to N, such as 1/4.")
-    return shard

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from camfuse_jax.data import upstream
-from camfuse_jax.data.pairs import SPLITS_FILE, data_root, find_pairs, load_splits, select_split
+from camfuse_jax.data.splits import SPLITS_FILE, data_root, find_pairs, load_splits, select_split
 from camfuse_jax.data.sources import FileSource, GrayImage, PairSource
 from camfuse_jax.data.upstream import photo_files
 from camfuse_jax.errors import InputError, ResourceError, UsageError
-from camfuse_jax.images.picture import decode_gray
+from camfuse_jax.images.read import read_gray
 
 PHOTOS = "photos"
 PAIR_SETS = ("tno", "roadscene")
@@ -192,7 +192,7 @@ class RecordSource:
         split, number = self._positions[index]
         with self._lock:
             data = self._records[split][number][self.key]
-        return decode_gray(data, name=f"{self._dataset}: {self.names[index]} ({self.key})")
+        return read_gray(data, name=f"{self._dataset}: {self.names[index]} ({self.key})")
 
 
 def fingerprint(folder: Path, files: Sequence[Path]) -> str:

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.picture import read_gray
+from camfuse_jax.images.read import read_gray
 
 GrayImage = UInt8[np.ndarray, "h w"]
 

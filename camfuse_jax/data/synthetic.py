@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from scipy import ndimage
 
 from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.system.files import write_atomically
 
 MIN_SIDE = 16
@@ -82,10 +82,10 @@ def write_synthetic_dataset(
     names = [f"scene_{number:04}" for number in range(pairs)]
     for number, name in enumerate(names):
         ir, vis = synthetic_pair(seed + number, height, width)
-        write_gray(root / "ir" / f"{name}.png", ir)
-        write_gray(root / "vis" / f"{name}.png", vis)
+        write_picture(root / "ir" / f"{name}.png", ir)
+        write_picture(root / "vis" / f"{name}.png", vis)
     for number in range(photos):
-        write_gray(
+        write_picture(
             root / "photos" / f"photo_{number:04}.png", synthetic_pair(seed + 1_000_000 + number, height, width)[1]
         )
     test = names[4::5] or names[-1:]

@@ -1,28 +1,32 @@
-"""An image file as a camera meant it: samples at their own depth, alpha, color profile, upright."""
+"""A picture as a camera meant it: samples at their own depth, upright, and which of them show the scene."""
 
 import dataclasses
-import io
-import os
-from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Num, Shaped, UInt8
-from PIL import Image, ImageOps
+from jaxtyping import Bool, Num, Shaped, UInt8
 
-from camfuse_jax.errors import InputError
-from camfuse_jax.images.read import (
-    MAX_PIXELS,
-    ORIENTATION_TAG,
-    Limits,
-    decode,
-    decoded,
-    deep_tiff_size,
-    open_file,
-    opened,
-    read_deep_tiff,
-)
-from camfuse_jax.images.write import picture_bytes, replace_file
+
+class GeoTag(NamedTuple):
+    """A GeoTIFF tag: its code, the number of its type, how many values, and they or the text."""
+
+    code: int
+    kind: int
+    count: int
+    value: tuple | str
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What a file says beside its pixels.
+
+    Attributes:
+        exif: EXIF block with GPS and date, without orientation, thumbnail and maker's notes, or None.
+        geo: GeoTIFF tags: where on earth the pixels are.
+    """
+
+    exif: bytes | None = None
+    geo: tuple[GeoTag, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +40,9 @@ class Picture:
         alpha: Opacity, (h, w), uint8 or uint16, or None.
         icc: Embedded color profile or None.
         notes: What a user should know, such as "12 bit in a 16-bit file".
+        valid: Where the samples show the scene, (h, w); None for everywhere.
+        metadata: What the file says beside its pixels, or None.
+        sha256: Of the bytes that were read; empty for a picture that was not read.
     """
 
     samples: Num[np.ndarray, "h w *c"]
@@ -44,6 +51,9 @@ class Picture:
     alpha: Shaped[np.ndarray, "h w"] | None = None
     icc: bytes | None = None
     notes: tuple[str, ...] = ()
+    valid: Bool[np.ndarray, "h w"] | None = None
+    metadata: Metadata | None = None
+    sha256: str = ""
 
     @property
     def is_color(self) -> bool:
@@ -56,66 +66,8 @@ class Picture:
         return self.samples.shape[:2]
 
 
-def read_picture(path: str | os.PathLike[str], limits: Limits | None = None) -> Picture:
-    """Reads a PNG, JPEG, BMP or TIFF file without changing a value; the EXIF orientation is applied.
-
-    8 and 16 bit gray and color, palettes, 1 bit, CMYK and YCbCr (as RGB), float and signed TIFF. Pixels that are not
-    finite become the lowest finite value, and a note says how many.
-
-    Args:
-        path: The file; its content decides, not its name.
-        limits: What is read at most; checked before memory is spent.
-
-    Raises:
-        InputError: The file is absent, of another format, damaged, over a limit, or without one finite pixel.
-    """
-    with open_file(path) as file:
-        return read_picture_file(file, Path(path), limits)
-
-
-def read_picture_file(file: BinaryIO, name: object, limits: Limits | None = None) -> Picture:
-    """As `read_picture`, from an open file or from memory (`io.BytesIO`).
-
-    Args:
-        file: Anything that can seek.
-        name: What to call it in an error; it need not be a path.
-        limits: What is read at most.
-
-    Raises:
-        InputError: As `read_picture`.
-    """
-    limits = limits or Limits()
-    found = read_deep_tiff(file, name, limits)
-    if found is None:
-        with decoded(file, name, _size(file), limits) as image:
-            found = decode(image, file, name)
-    samples, alpha, orientation, notes, icc = found
-    samples = upright(samples, orientation)
-    alpha = None if alpha is None else upright(alpha, orientation)
-    samples, more = _finite(samples, name)
-    bits, top, told = depth(samples)
-    return Picture(samples, bits, top, alpha, icc, (*notes, *more, *told))
-
-
-def picture_size(path: str | os.PathLike[str], limits: Limits | None = None) -> tuple[int, int]:
-    """Height and width that `read_picture` would return, from the header alone.
-
-    Raises:
-        InputError: The header cannot be read, or a limit is passed.
-    """
-    limits = limits or Limits()
-    with open_file(path) as file:
-        size = deep_tiff_size(file, path, limits)
-        if size is not None:
-            return size
-        with decoded(file, path, _size(file), limits) as image:
-            # Pillow turns a TIFF itself, its size when it is opened.
-            turned = image.format != "TIFF" and image.getexif().get(ORIENTATION_TAG, 1) in (5, 6, 7, 8)
-            return (image.width, image.height) if turned else (image.height, image.width)
-
-
-def depth(samples: Num[np.ndarray, "h w *c"]) -> tuple[int, int | None, tuple[str, ...]]:
-    """How many bits of the samples carry values, which value is white, and what to tell about it.
+def depth(samples: Num[np.ndarray, "..."]) -> tuple[int, int | None, tuple[str, ...]]:
+    """How many bits of the samples carry values, which value is white, and notes about it.
 
     In a 16-bit file: values up to 255 are 8-bit data; up to 1023, 4095 or 16383 data of 10, 12 or 14 bits; multiples
     of 257 or 256 are 8-bit data spread over 16 bits, multiples of 64, 16 or 4 are 10, 12 or 14 bits in the high end.
@@ -149,176 +101,118 @@ def upright(pixels: Shaped[np.ndarray, "..."], orientation: int) -> Shaped[np.nd
     return np.ascontiguousarray(pixels)
 
 
-def _size(file: BinaryIO) -> int:
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    return size
-
-
-def _finite(samples: np.ndarray, name: object) -> tuple[np.ndarray, tuple[str, ...]]:
-    if samples.dtype.kind != "f":
-        return samples, ()
-    good = np.isfinite(samples)
-    if good.all():
-        return samples, ()
-    if not good.any():
-        raise InputError(f"{name} has no finite pixel.", "Replace the file or leave it out.")
-    count = int(np.sum(~good))
-    return np.where(good, samples, samples[good].min()), (f"{count} values are not finite; set to the lowest",)
-
-
-# Gray images in and out: any common 8 or 16 bit file is read as one 8-bit luma plane.
-
-
-_GRAY_16_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
-_ORIENTATION_TAG = 0x0112
-
-
-def luma(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    """BT.601 luma of 8-bit RGB, rounded once to 8 bit.
+def luma(rgb: Num[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """BT.601 luma of 8 or 16 bit RGB, rounded once to 8 bit.
 
     `rint(0.299 R + 0.587 G + 0.114 B)` in float64. Pillow's own `convert("L")` works in 16-bit fixed point and differs
     by one level now and then. Where the three channels are equal the result is that channel exactly: this is what a
     gray or infrared image stored as RGB needs.
 
     Source: ITU-R BT.601-7, section 2.5.1.
-
-    Args:
-        rgb: Red, green and blue in [0, 255].
-
-    Returns:
-        Luma in [0, 255].
     """
     red, green, blue = (rgb[..., channel].astype(np.float64) for channel in range(3))
-    return np.rint(0.299 * red + 0.587 * green + 0.114 * blue).astype(np.uint8)
+    levels = 0.299 * red + 0.587 * green + 0.114 * blue
+    return np.rint(levels if rgb.dtype == np.uint8 else levels / 257).astype(np.uint8)
 
 
-def read_gray(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w"]:
-    """Decode an image file to 8-bit gray.
+# Pixels that show no scene.
 
-    Gray 8 bit is returned as it is; 1 bit becomes 0 and 255; RGB and palette files become `luma`; an alpha channel is
-    dropped without blending; gray 16 bit is divided by 257 and rounded, so that 65535 becomes 255 (the full range is
-    kept, nothing is stretched). 16-bit color loses its low bytes in Pillow before it gets here. The EXIF orientation
-    is applied. Of a file with several pages the first is read.
-
-    Args:
-        path: A PNG, JPEG, BMP or TIFF file. The content decides, not the name.
-
-    Returns:
-        Gray levels in [0, 255].
-
-    Raises:
-        InputError: The file is absent, not an image of these formats, truncated, larger than `MAX_PIXELS`, or has a
-            pixel format without a defined gray value (CMYK, 32-bit integer, float).
-    """
-    with opened(path, Limits(MAX_PIXELS)) as image:
-        return _gray(image, path)
+_NO_TEMPERATURE, _HUGE = -273.15, 1e30
+_FILL_SHARE = 1e-4  # dead pixels are fewer
+_FRAME_SHARE, _SCENE_SHARE, _BENT_SHARE = 0.02, 0.25, 0.03
+_JPEG_LEVELS = 3  # by which JPEG changes a flat area
 
 
-def decode_gray(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w"]:
-    """As `read_gray`, of a file's content that is in memory.
+def scene_mask(
+    samples: Num[np.ndarray, "h w *c"], nodata: float | None = None, extremes: tuple[float, ...] = ()
+) -> tuple[Bool[np.ndarray, "h w"] | None, tuple[str, ...]]:
+    """Where samples show the scene, None for everywhere, and one note for each reason why others do not.
+
+    No scene is: what is not finite; the value that the file declares as nodata; a fill value, which is one end of the
+    type (for float: 0, a value below absolute zero, a huge one) that many pixels have and that is farther from all
+    other values than these are from each other; and a constant frame, see `_frame`.
 
     Args:
-        data: The bytes of a PNG, JPEG, BMP or TIFF file.
-        name: What to call it in an error.
-
-    Returns:
-        Gray levels in [0, 255].
-
-    Raises:
-        InputError: As for `read_gray`.
+        samples: Values as stored.
+        nodata: The declared value.
+        extremes: Ends of the stored type where the samples have another one.
     """
-    with decoded(io.BytesIO(data), name, len(data), Limits(MAX_PIXELS)) as image:
-        return _gray(image, name)
+    flat = samples if samples.ndim == 3 else samples[..., None]
+    valid, notes = np.ones(samples.shape[:2], bool), []
+
+    def leave_out(bad: np.ndarray, why: str) -> None:
+        nonlocal valid
+        if np.any(bad & valid):
+            valid = valid & ~bad
+            notes.append(f"pixels without data are left out ({why})")
+
+    if samples.dtype.kind == "f":
+        leave_out(~np.isfinite(flat).all(-1), "not finite")
+    if nodata is not None:
+        with np.errstate(over="ignore"):
+            leave_out((flat == np.asarray(nodata).astype(samples.dtype)).all(-1), f"nodata value {nodata:g}")
+    if samples.ndim == 2 and samples.dtype != np.uint8:
+        for value in _fill_values(samples, valid, extremes):
+            leave_out(samples == value, f"fill value {value:g}")
+    frame = _frame(flat)
+    if frame is not None and np.any(valid & ~frame):
+        leave_out(frame, "constant to the edge")
+    return (None if valid.all() else valid), tuple(notes)
 
 
-def read_shape(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width that `read_gray` would return, from the header alone.
+def _fill_values(samples: np.ndarray, valid: np.ndarray, extremes: tuple[float, ...]) -> list[float]:
+    counted = samples.dtype.kind == "u"
+    found, rest = [], samples[valid]
+    for end in (np.min, np.max):
+        value = float(end(rest)) if rest.size else 0.0
+        ends = (0, np.iinfo(rest.dtype).max) if counted else (0, *extremes)
+        others = rest[rest != value]
+        if not others.size or rest.size - others.size < max(16, _FILL_SHARE * samples.size):
+            continue
+        low, high = float(others.min()), float(others.max())
+        gap, span = (low - value if end is np.min else value - high), high - low
+        apart = gap > span > (8 if counted else 0)
+        if abs(value) > _HUGE or (apart and (value in ends or (not counted and value < _NO_TEMPERATURE))):
+            found.append(value)
+            rest = others
+    return found
 
-    Args:
-        path: A PNG, JPEG, BMP or TIFF file.
 
-    Returns:
-        `(height, width)`, EXIF orientation applied.
+def _frame(flat: Num[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"] | None:
+    """A border of one constant value around a convex scene: a frame, bars, or the corners that a warp leaves empty.
 
-    Raises:
-        InputError: The header cannot be read, or the image is larger than `MAX_PIXELS`.
+    A saturated sky is constant to the edge too, but what is left below it is not convex.
     """
-    with opened(path, Limits(MAX_PIXELS)) as image:
-        # Pillow applies a TIFF's orientation itself: to the size when it opens, to the pixels when it loads.
-        sideways = image.format != "TIFF" and image.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
-        return (image.width, image.height) if sideways else (image.height, image.width)
+    from scipy import ndimage
+    from scipy.spatial import ConvexHull, QhullError
 
-
-def write_gray(path: str | os.PathLike[str], image: UInt8[np.ndarray, "h w"]) -> None:
-    """Write an 8-bit gray image as PNG so that a reader sees either the whole file or none.
-
-    The file is written beside its final place and renamed; the parent folder is created.
-
-    Args:
-        path: Where to write; the content is PNG whatever the name ends in.
-        image: Gray levels in [0, 255], uint8.
-
-    Raises:
-        InputError: The array is not uint8 of shape (h, w) with at least one pixel.
-        ResourceError: The folder or file cannot be written (rights, disk full).
-    """
-    path = Path(path)
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 2 or image.size == 0:
-        raise InputError(
-            f"Cannot write {path}: expected a uint8 array of shape (h, w), got {image.dtype} {image.shape}.",
-            "Round to uint8 and drop the batch and channel axes first.",
-        )
-    replace_file(path, picture_bytes(image))
-
-
-def write_rgb(path: str | os.PathLike[str], image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write an 8-bit RGB image as PNG, as `write_gray` does.
-
-    Args:
-        path: Where to write; the content is PNG whatever the name ends in.
-        image: Levels in [0, 255], uint8.
-
-    Raises:
-        InputError: The array is not uint8 of shape (h, w, 3) with at least one pixel.
-        ResourceError: The folder or file cannot be written (rights, disk full).
-    """
-    path = Path(path)
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise InputError(f"Cannot write {path}: expected a uint8 array of shape (h, w, 3), got {image.shape}.")
-    replace_file(path, picture_bytes(image))
-
-
-def _gray(image: Image.Image, path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w"]:
-    pixels = _pixels(image, path)
-    return _oriented(pixels, image.getexif().get(_ORIENTATION_TAG, 1))
-
-
-def _pixels(image: Image.Image, path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w"]:
-    """Gray levels in stored order, before the orientation."""
-    if image.mode in ("L", "1"):
-        return np.asarray(image.convert("L"))
-    if image.mode in ("LA", "La"):
-        return np.array(np.asarray(image)[..., 0])
-    if image.mode in ("RGB", "RGBA", "RGBX"):
-        return luma(np.asarray(image)[..., :3])
-    if image.mode in ("P", "PA"):
-        return luma(np.asarray(image.convert("RGBA"))[..., :3])
-    if image.mode in _GRAY_16_MODES or (image.mode == "I" and image.format == "PNG"):
-        # Older Pillow releases decode 16-bit PNG as mode I; there is no PNG with more than 16 bits.
-        return np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8)
-    raise InputError(
-        f"{path} has pixel mode {image.mode}, which is not read as gray.",
-        "Convert it to 8 or 16 bit gray, or to RGB.",
-    )
-
-
-def _oriented(pixels: UInt8[np.ndarray, "a b"], orientation: int) -> UInt8[np.ndarray, "h w"]:
-    """Apply EXIF orientation 1 to 8; other values mean 1."""
-    if orientation not in range(2, 9):
-        return pixels
-    image = Image.fromarray(pixels)
-    image.getexif()[_ORIENTATION_TAG] = orientation
-    return np.array(ImageOps.exif_transpose(image))
+    height, width, _ = flat.shape
+    if min(height, width) < 16:
+        return None
+    slack = _JPEG_LEVELS if flat.dtype == np.uint8 else 0
+    for row, col in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        low, high = (flat[row, col].astype(np.float64) + side * slack for side in (-1, 1))
+        down, right = (slice(8) if at == 0 else slice(-8, None) for at in (row, col))
+        edges = np.concatenate([flat[row, right], flat[down, col]])
+        if not np.all((edges >= low) & (edges <= high)):
+            continue
+        same = np.ones((height, width), bool)
+        for channel, (a, b) in enumerate(zip(low, high, strict=True)):
+            same &= (flat[..., channel] >= a) & (flat[..., channel] <= b)
+        labels, _ = ndimage.label(same)
+        corners = {int(labels[at]) for at in ((0, 0), (0, -1), (-1, 0), (-1, -1))} - {0}
+        outside = np.isin(labels, list(corners))
+        scene = ~outside
+        count = int(scene.sum())
+        if outside.mean() < _FRAME_SHARE or count < _SCENE_SHARE * scene.size:
+            continue
+        rows = np.flatnonzero(scene.any(1))
+        first, last = scene[rows].argmax(1), width - 1 - scene[rows, ::-1].argmax(1)
+        try:
+            hull = ConvexHull(np.concatenate([np.stack([first, rows], 1), np.stack([last, rows], 1)]))
+        except QhullError:
+            continue
+        bent = hull.volume - (count - hull.area / 2)  # in a plane, Qhull's area is the length of the outline
+        if bent <= _BENT_SHARE * outside.sum():
+            return outside
+    return None

@@ -1,23 +1,25 @@
-"""Results as files: 8 or 16 bit, alpha and color profile kept, and either the whole file or none."""
+"""The one way out: results of 8 or 16 bit with alpha, profile and metadata, and either the whole file or none."""
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import tifffile
-from jaxtyping import UInt
-from PIL import Image, PngImagePlugin
+from jaxtyping import UInt, UInt16
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images.read import DECODER_ERRORS, png16_bytes
+from camfuse_jax.images.decode import DECODER_ERRORS, EXIF_POINTER, GPS_POINTER, KEPT_TAGS, PILLOW
+from camfuse_jax.images.picture import Metadata
 from camfuse_jax.system.files import replace_file
 
-STAMP = "camfuse"
-"""Keyword under which a result says how it was made."""
-
 WRITABLE_SUFFIXES = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_KEYWORD = "camfuse"  # under which a result says how it was made
 _SOFTWARE_TAG = 305
+_PNG_COLOR = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> gray, gray + alpha, RGB, RGBA
 _JPEG_QUALITY = 95
 _PNG_LEVEL = 4  # 6, the usual, takes more than twice as long for 4 % fewer bytes (docs/speed.md)
 
@@ -28,7 +30,9 @@ def write_picture(
     *,
     alpha: UInt[np.ndarray, "h w"] | None = None,
     icc: bytes | None = None,
-    stamp: str = "",
+    metadata: Metadata | None = None,
+    provenance: str = "",
+    exclusive: bool = False,
 ) -> None:
     """Writes gray or RGB of 8 or 16 bit as PNG, TIFF (deflate) or JPEG (quality 95, 8 bit, no alpha).
 
@@ -39,16 +43,19 @@ def write_picture(
         samples: (h, w) or (h, w, 3), uint8 or uint16.
         alpha: Opacity of the same size; converted to the samples' depth.
         icc: Color profile to embed.
-        stamp: How the file was made, read back by `read_stamp`.
+        metadata: Of the picture whose geometry this one has; PNG and JPEG hold no GeoTIFF tags.
+        provenance: How the file was made, read back by `read_provenance`.
+        exclusive: Never replace a file.
 
     Raises:
         UsageError: The ending is none of PNG, TIFF and JPEG, or the format cannot hold the depth or alpha.
         InputError: The array is of another type or shape.
         ResourceError: The folder or file cannot be written (rights, disk full).
+        FileExistsError: `exclusive`, and the file is there.
     """
     path = Path(path)
-    content = picture_bytes(samples, kind=file_format(path), name=path, alpha=alpha, icc=icc, stamp=stamp)
-    replace_file(path, content)
+    options = {"alpha": alpha, "icc": icc, "metadata": metadata, "provenance": provenance}
+    replace_file(path, picture_bytes(samples, kind=file_format(path), name=path, **options), exclusive=exclusive)
 
 
 def picture_bytes(
@@ -58,9 +65,10 @@ def picture_bytes(
     name: object = "the image",
     alpha: UInt[np.ndarray, "h w"] | None = None,
     icc: bytes | None = None,
-    stamp: str = "",
+    metadata: Metadata | None = None,
+    provenance: str = "",
 ) -> bytes:
-    """The content of the file that `write_picture` writes. Arguments as there.
+    """The content of the file that `write_picture` writes; arguments and errors as there.
 
     Args:
         samples: As there.
@@ -68,11 +76,8 @@ def picture_bytes(
         name: What to call it in an error.
         alpha: As there.
         icc: As there.
-        stamp: As there.
-
-    Raises:
-        UsageError: The format cannot hold the depth or alpha.
-        InputError: The array is of another type or shape.
+        metadata: As there.
+        provenance: As there.
     """
     samples = np.asarray(samples)
     fits = samples.ndim == 2 or (samples.ndim == 3 and samples.shape[2] == 3)
@@ -83,7 +88,7 @@ def picture_bytes(
     layers = np.atleast_3d(samples)
     if alpha is not None:
         layers = np.concatenate([layers, to_depth(alpha, samples.dtype)[..., None]], axis=2)
-    return _ENCODERS[kind](layers, icc, stamp)
+    return _ENCODERS[kind](layers, icc, metadata or Metadata(), provenance)
 
 
 def file_format(path: Path) -> str:
@@ -106,52 +111,103 @@ def to_depth(samples: UInt[np.ndarray, "..."], dtype: np.dtype) -> UInt[np.ndarr
     return np.rint(samples / 257.0).astype(np.uint8)
 
 
-def read_stamp(path: Path) -> str | None:
-    """The stamp of a file that `write_picture` wrote, None for any other file."""
+def read_provenance(path: Path) -> str | None:
+    """How a file that `write_picture` wrote was made, None for any other file."""
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
             with tifffile.TiffFile(path) as file:
-                told = str(file.pages[0].tags.valueof(_SOFTWARE_TAG, ""))
-            return _own(told)
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            return image.info.get(STAMP) or _own(image.info.get("comment", b"").decode("latin-1"))
-    except (*DECODER_ERRORS, tifffile.TiffFileError):
+                return _own(str(file.pages[0].tags.valueof(_SOFTWARE_TAG, "")))
+        with path.open("rb") as file:
+            kind = "PNG" if file.read(1) == b"\x89" else "JPEG"
+            file.seek(0)
+            with PILLOW[kind](file) as image:
+                return image.info.get(_KEYWORD) or _own(image.info.get("comment", b"").decode("latin-1"))
+    except DECODER_ERRORS:
         return None  # not a file of ours, whatever it is
 
 
 def _own(text: str) -> str | None:
-    return text.removeprefix(f"{STAMP} ") if text.startswith(f"{STAMP} ") else None
+    return text.removeprefix(f"{_KEYWORD} ") if text.startswith(f"{_KEYWORD} ") else None
 
 
-def _png(layers: np.ndarray, icc: bytes | None, stamp: str) -> bytes:
+def _png(layers: np.ndarray, icc: bytes | None, metadata: Metadata, provenance: str) -> bytes:
     if layers.dtype == np.uint16:
-        return png16_bytes(layers, icc=icc, text={STAMP: stamp} if stamp else {})
+        return _png16(layers, icc, metadata, provenance)
     info = PngImagePlugin.PngInfo()
-    if stamp:
-        info.add_text(STAMP, stamp)
-    return _pillow(layers, "PNG", icc_profile=icc, pnginfo=info, compress_level=_PNG_LEVEL)
+    if provenance:
+        info.add_text(_KEYWORD, provenance)
+    return _pillow(layers, "PNG", icc_profile=icc, exif=metadata.exif, pnginfo=info, compress_level=_PNG_LEVEL)
 
 
-def _jpeg(layers: np.ndarray, icc: bytes | None, stamp: str) -> bytes:
-    comment = {"comment": f"{STAMP} {stamp}"} if stamp else {}
-    return _pillow(layers, "JPEG", icc_profile=icc, quality=_JPEG_QUALITY, subsampling=0, **comment)
+def _png16(layers: UInt16[np.ndarray, "h w c"], icc: bytes | None, metadata: Metadata, provenance: str) -> bytes:
+    """PNG of 16 bits per channel, which Pillow writes for gray only.
+
+    Source: W3C PNG specification, third edition; filter 2 (up) on every row but the first.
+    """
+    height, width, channels = layers.shape
+    rows = np.ascontiguousarray(layers.astype(">u2")).view(np.uint8).reshape(height, -1)
+    filtered = np.zeros((height, rows.shape[1] + 1), np.uint8)
+    filtered[0, 1:] = rows[0]
+    filtered[1:, 0] = 2
+    filtered[1:, 1:] = rows[1:] - rows[:-1]  # modulo 256, as the format wants it
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOR[channels], 0, 0, 0))]
+    chunks += [(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))] if icc else []
+    chunks += [(b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))] if metadata.exif else []
+    chunks += [(b"tEXt", f"{_KEYWORD}\0{provenance}".encode("latin-1"))] if provenance else []
+    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
 
 
-def _tiff(layers: np.ndarray, icc: bytes | None, stamp: str) -> bytes:
+def _jpeg(layers: np.ndarray, icc: bytes | None, metadata: Metadata, provenance: str) -> bytes:
+    options = {"comment": f"{_KEYWORD} {provenance}"} if provenance else {}
+    options |= {"exif": metadata.exif} if metadata.exif else {}
+    return _pillow(layers, "JPEG", icc_profile=icc, quality=_JPEG_QUALITY, subsampling=0, **options)
+
+
+def _tiff(layers: np.ndarray, icc: bytes | None, metadata: Metadata, provenance: str) -> bytes:
+    exif = Image.Exif()
+    exif.load(metadata.exif or b"")
+    inner = {code: exif.get_ifd(code) for code in (EXIF_POINTER, GPS_POINTER) if code in exif}
+    tags = [(tag.code, tag.kind, tag.count, tag.value, True) for tag in metadata.geo]
+    tags += [(code, "s", 0, str(exif[code]), True) for code in KEPT_TAGS if code in exif]
     buffer = io.BytesIO()
     channels = layers.shape[2]
     tifffile.imwrite(
         buffer,
         layers[..., 0] if channels == 1 else layers,
+        byteorder="<",
         photometric="rgb" if channels >= 3 else "minisblack",
         planarconfig="contig" if channels > 1 else None,
         extrasamples=["unassalpha"] if channels in (2, 4) else None,
         compression="zlib",
         metadata=None,
         iccprofile=icc,
-        software=f"{STAMP} {stamp}".strip(),
+        software=f"{_KEYWORD} {provenance}".strip(),
+        extratags=tags,
     )
-    return buffer.getvalue()
+    return _with_directories(buffer.getvalue(), inner) if inner else buffer.getvalue()
+
+
+def _with_directories(tiff: bytes, inner: dict[int, dict]) -> bytes:
+    """A little-endian TIFF file with directories inside its first one, which tifffile does not write."""
+    start = struct.unpack_from("<I", tiff, 4)[0]
+    count = struct.unpack_from("<H", tiff, start)[0]
+    entries = [tiff[at : at + 12] for at in range(start + 2, start + 2 + count * 12, 12)]
+    last = tiff[start + 2 + count * 12 :][:4]
+    for code, values in inner.items():
+        tiff += bytes(len(tiff) % 2)
+        directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II", group=code)
+        for key, value in values.items():
+            directory[key] = value
+        entries.append(struct.pack("<HHII", code, 4, 1, len(tiff)))
+        tiff += directory.tobytes(len(tiff))
+    tiff += bytes(len(tiff) % 2)
+    entries.sort(key=lambda entry: int.from_bytes(entry[:2], "little"))
+    listed = struct.pack("<H", len(entries)) + b"".join(entries) + last
+    return tiff[:4] + struct.pack("<I", len(tiff)) + tiff[8:] + listed
 
 
 def _pillow(layers: np.ndarray, kind: str, **options) -> bytes:

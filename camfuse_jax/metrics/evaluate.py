@@ -10,14 +10,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from camfuse_jax.config import Modality
-from camfuse_jax.data.pairs import SPLITS_FILE, Pair, find_pairing, image_files, listing
+from camfuse_jax.data.pairs import Pair, find_pairing, image_files, listing
+from camfuse_jax.data.splits import SPLITS_FILE
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.workdir import NAMED, SYNTHETIC, Workdir
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import cut, plan_programs, run_by_size
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params, with_rule
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.metrics.export import markdown, write_tables, write_texts
 from camfuse_jax.metrics.gray import UndefinedMetricError
 from camfuse_jax.metrics.registry import METRIC_SETS
@@ -68,7 +69,7 @@ def write_fused(params: Params, pairs: PairSource, out: Path) -> dict[str, UInt8
     buckets = plan_programs(image.shape for image in pairs.vis)
     for name, ir, vis in pairs:
         fused[name] = np.asarray(fuse_arrays(params, ir, vis, buckets=buckets))
-        write_gray(out / OURS / f"{name}.png", fused[name])
+        write_picture(out / OURS / f"{name}.png", fused[name])
     return fused
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from camfuse_jax.data.pairs import image_files, listing
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images.picture import read_gray, read_shape
+from camfuse_jax.images.read import picture_size, read_gray
 from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.gray import as_gray
 from camfuse_jax.metrics.picture import PairFacts
@@ -234,7 +234,7 @@ def _load(image: ImageOrFile, name: str) -> np.ndarray:
 
 
 def _shape(image: ImageOrFile) -> tuple[int, ...]:
-    return read_shape(image) if _is_file(image) else as_gray(image).shape
+    return picture_size(image) if _is_file(image) else as_gray(image).shape
 
 
 def _by(shape: Sequence[int]) -> str:

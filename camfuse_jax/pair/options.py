@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 from camfuse_jax.config import Backend, Rule
 from camfuse_jax.errors import UsageError
+from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.ranges import RangePolicy
-from camfuse_jax.images.read import Limits
 
 if TYPE_CHECKING:
     from camfuse_jax.fusion.params import Params

@@ -1,4 +1,4 @@
-"""Stage `report`: one self-contained HTML page about pairs and how they were fused."""
+"""Stage `report` and `camfuse report`: pairs fused, explained, scored, and written as one page."""
 
 import hashlib
 import json
@@ -9,27 +9,36 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from camfuse_jax.data.pairs import image_files, pair_paths
+from camfuse_jax.data.pairs import VIS_WORDS, Pair, image_files
+from camfuse_jax.data.splits import pair_paths
+from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.workdir import Workdir
-from camfuse_jax.errors import InputError, ResourceError, UsageError
+from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import plan_programs
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import SHIPPED, Params, card, load_params
-from camfuse_jax.images.picture import read_gray
+from camfuse_jax.images.read import read_gray
 from camfuse_jax.metrics.baselines import BASELINES
-from camfuse_jax.metrics.evaluate import OURS, choose_weights, named_folders
+from camfuse_jax.metrics.evaluate import (
+    OURS,
+    choose_weights,
+    named_folders,
+    results_of_pairs,
+    scored_split,
+    tell_left_out,
+)
+from camfuse_jax.metrics.registry import METRIC_SETS, PAPER_METRICS
 from camfuse_jax.metrics.table import score_folders
-from camfuse_jax.metrics.registry import ALL_METRICS, BASIC_METRICS, PAPER_METRICS
 from camfuse_jax.report.channels import channel_sizes
 from camfuse_jax.report.page import PairView, page_html
-from camfuse_jax.system.files import write_atomically
+from camfuse_jax.system.files import as_resource_error, write_atomically
 
 GrayPair = tuple[str, UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]
-_METRICS = {"paper": BASIC_METRICS, "all": ALL_METRICS}
+_LABELS = {"tno": "TNO", "roadscene": "RoadScene", "synthetic": "synthetic scenes"}
 
 
 def report_dataset(
-    places: Workdir,
+    workdir: Workdir,
     *,
     out: pathlib.Path | None = None,
     weights: str | None = None,
@@ -41,12 +50,12 @@ def report_dataset(
     """Writes the page about a data set's test split and prints where it is.
 
     Args:
-        places: Folders and data set.
+        workdir: Folders and data set.
         out: The page; `WORKDIR/report-DATASET.html` by default.
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         fused: `NAME=DIR` of other methods' fused images.
         limit: Only the first pairs; 0 means all.
-        metrics: `paper` for the paper's five and the noise estimate, `all` for all.
+        metrics: `paper` for the paper's five, the noise estimate and the picture measures; `all` for all.
         protocol: Metric definitions.
 
     Raises:
@@ -54,23 +63,27 @@ def report_dataset(
         InputError: If an image cannot be used, or a method's folder does not fit the pairs.
         ResourceError: If the page cannot be written.
     """
-    chosen = choose_weights(places, weights)
-    folders = named_folders(fused)
-    pairs = places.pairs("test")
-    shown = _first(pairs.names, limit)
+    chosen = choose_weights(workdir, weights)
+    folders, split = named_folders(fused), scored_split(workdir, chosen)
+    pairs = workdir.pairs(split)
+    count = _count(len(pairs), limit)
+    others = {name: image_files(folder) for name, folder in folders.items()}
+    for name, files in others.items():
+        tell_left_out(name, files.keys() - set(pairs.names))
+    label = _LABELS.get(workdir.label, workdir.label)
     report_page(
-        [pairs[i] for i in range(len(shown))],
+        [pairs[i] for i in range(count)],
         params=load_params(chosen),
-        out=out or places.workdir / f"report-{places.label}.html",
-        others={name: _of_these(image_files(folder), shown, pairs.names) for name, folder in folders.items()},
-        metrics=_METRICS[metrics],
+        out=out or workdir.workdir / f"report-{workdir.label}.html",
+        others=others,
+        metrics=METRIC_SETS[metrics],
         protocol=protocol,
-        title=f"Fusion report: {places.label}",
+        title=f"Infrared and visible images, fused: {label}",
         facts={
-            "Data set": f"{places.label}, test split" + (f", first {len(shown)} of {len(pairs)}" if limit else ""),
+            "Data set": f"{label}, split {split}" + (f", first {count} of {len(pairs)}" if limit else ""),
             "Weights": describe_weights(chosen),
         },
-        training=training_records(places),
+        training=training_records(workdir),
     )
 
 
@@ -85,26 +98,24 @@ def report_files(
     metrics: str = "paper",
     protocol: str = "paper",
 ) -> None:
-    """Writes the page about two files or two folders: all their pairs, no split. Arguments as `report_dataset`.
+    """Writes the page about two files or two folders: all their pairs, no split. Arguments and errors as above.
 
     Raises:
-        UsageError: If only one of the two is given, or as `report_dataset`.
-        InputError: As `report_dataset`.
-        ResourceError: As `report_dataset`.
+        UsageError: If only one of the two is given.
     """
     if ir is None or vis is None:
         raise UsageError("Only one of --ir and --vis is given.", "Give both.")
     folders, found = named_folders(fused), pair_paths(ir, vis)
-    names = [pair.name for pair in found]
-    shown = _first(names, limit)
+    shown: list[Pair] = found[: _count(len(found), limit)]
+    pairs = PairSource.from_files(shown)
     report_page(
-        [(pair.name, read_gray(pair.ir), read_gray(pair.vis)) for pair in found[: len(shown)]],
+        [pairs[i] for i in range(len(pairs))],
         params=load_params(weights),
         out=out,
-        others={name: _of_these(image_files(folder), shown, names) for name, folder in folders.items()},
-        metrics=_METRICS[metrics],
+        others=results_of_pairs(found, folders),
+        metrics=METRIC_SETS[metrics],
         protocol=protocol,
-        title=f"Fusion report: {vis.stem}",
+        title=f"Infrared and visible images, fused: {_label(vis)}",
         facts={"Weights": describe_weights(weights)},
     )
 
@@ -127,7 +138,7 @@ def report_page(
         pairs: `(name, ir, vis)`, gray levels.
         params: Weights from `load_params`.
         out: File to write, ending in `.html`; replaced if it is there.
-        others: Other methods' fused images: method to pair name to file, exactly one per pair.
+        others: Other methods' fused images: method to pair name to file.
         metrics: Keys of the registry.
         protocol: Metric definitions.
         title: Heading of the page.
@@ -139,20 +150,23 @@ def report_page(
 
     Raises:
         UsageError: If `out` does not end in `.html`, or a method has a name that is taken.
-        InputError: If there are no pairs, images do not fit, or a method lacks images or has others.
+        InputError: If there are no pairs, images do not fit, or a method lacks images.
         ResourceError: If the page cannot be written.
     """
     pairs, others = list(pairs), dict(others or {})
-    _check_place(out)
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
+        raise UsageError(f"--out {out} is not the name of a page.", "Give a file that ends in .html.")
+    with as_resource_error():  # before minutes are spent on what should go there
+        out.parent.mkdir(parents=True, exist_ok=True)
     taken = sorted(others.keys() & {OURS, *BASELINES})
     if taken:
         raise UsageError(f"--fused {', '.join(taken)}: that name is taken.", "Choose another name.")
     fused, buckets = {}, plan_programs(vis.shape for *_, vis in pairs)
     for name, ir, vis in tqdm(pairs, desc="fuse", unit="pair", disable=None):
-        _same_size(name, ir, vis)
+        _check_size(name, ir, vis)
         fused[name] = np.asarray(fuse_arrays(params, ir, vis, buckets=buckets))
     tables = score_folders(pairs, {}, others={OURS: fused, **others}, metrics=metrics, protocol=protocol)
-    html = page_html(
+    content = page_html(
         tqdm(_views(params, pairs, fused, others), desc="draw", total=len(pairs), unit="pair", disable=None),
         tables,
         np.asarray(params.channel_weights),
@@ -160,10 +174,17 @@ def report_page(
         title=title,
         facts=facts,
         training=training,
-    )
-    size = _write(out, html)
-    print(f"report: {out} ({len(pairs)} pairs, {size / 1e6:.1f} MB)")
+    ).encode()
+    with as_resource_error():
+        write_atomically(out, content)
+    print(f"report: {out} ({len(pairs)} pairs, {len(content) / 1e6:.1f} MB)")
     return out
+
+
+def _label(vis: pathlib.Path) -> str:
+    """What to call pairs: the file's name, or the folder's; where that says no more than `vis`, the one above it."""
+    vis = vis.absolute()
+    return vis.parent.name if vis.is_dir() and vis.name.lower() in VIS_WORDS and vis.parent.name else vis.stem
 
 
 def describe_weights(weights: str) -> str:
@@ -175,18 +196,17 @@ def describe_weights(weights: str) -> str:
     return f"{path.name} (sha256 {digest})"
 
 
-def training_records(places: Workdir) -> dict[str, list[dict[str, float]]]:
-    """The lines of both stages' `metrics.jsonl`, where the workdir has them. A last line cut short is left out."""
-    files = {
-        f"Auto-encoder, {places.ae_folder.name}": places.ae_folder,
-        f"Classifier, {places.cls_folder.name}": places.cls_folder,
-    }
-    found = {}
-    for title, folder in files.items():
-        path = folder / "metrics.jsonl"
-        if path.is_file():
-            found[title] = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+def training_records(workdir: Workdir) -> dict[str, list[dict[str, float]]]:
+    """The lines of both stages' `metrics.jsonl`, where the workdir has them; by stage."""
+    folders = {"Auto-encoder": workdir.ae_folder, f"Classifier, {workdir.label}": workdir.cls_folder}
+    found = {title: read_records(folder / "metrics.jsonl") for title, folder in folders.items()}
     return {title: records for title, records in found.items() if records}
+
+
+def read_records(path: pathlib.Path) -> list[dict[str, float]]:
+    """The lines of a `metrics.jsonl`; none where there is no file. A last line cut short by a kill is left out."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def _views(
@@ -197,56 +217,26 @@ def _views(
 ) -> Iterator[PairView]:
     buckets = plan_programs(vis.shape for *_, vis in pairs)
     for name, ir, vis in pairs:
-        seen = explain(params, ir, vis, buckets=buckets)
+        explanation = explain(params, ir, vis, buckets=buckets)
         yield PairView(
             name=name,
             ir=ir,
             vis=vis,
             fused=fused[name],
-            ir_cam=np.asarray(seen.ir_cam)[0],
-            vis_cam=np.asarray(seen.vis_cam)[0],
+            ir_cam=np.asarray(explanation.ir_cam)[0],
+            vis_cam=np.asarray(explanation.vis_cam)[0],
             channels=channel_sizes(params, ir, vis, buckets=buckets),
             others={method: read_gray(files[name]) for method, files in others.items()},
         )
 
 
-def _first(names: Sequence[str], limit: int) -> list[str]:
+def _count(pairs: int, limit: int) -> int:
     if limit < 0:
-        raise UsageError(f"--limit is {limit}.", "It must be 0 for all pairs, or a number of pairs.")
-    return list(names[:limit] if limit else names)
+        raise UsageError(f"--limit must be 0 for all pairs, or a number of pairs, got {limit}.")
+    return min(limit or pairs, pairs)
 
 
-def _of_these(files: Mapping[str, pathlib.Path], shown: Sequence[str], names: Sequence[str]) -> dict[str, pathlib.Path]:
-    """Leaves out the pairs that are not shown; files of no pair at all stay, and are refused later."""
-    hidden = set(names) - set(shown)
-    return {name: path for name, path in files.items() if name not in hidden}
-
-
-def _same_size(name: str, ir: np.ndarray, vis: np.ndarray) -> None:
+def _check_size(name: str, ir: np.ndarray, vis: np.ndarray) -> None:
     if ir.shape != vis.shape:
         sizes = "ir is {} x {}, vis is {} x {}".format(*ir.shape, *vis.shape)
         raise InputError(f"Pair {name}: {sizes}.", "Register the pair to one size first.")
-
-
-def _check_place(out: pathlib.Path) -> None:
-    """Refuses a place that cannot be written before minutes are spent on what should go there."""
-    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
-        raise UsageError(f"--out {out} is not the name of a page.", "Give a file that ends in .html.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-
-
-def _write(out: pathlib.Path, html: str) -> int:
-    """Writes the page, whole or not at all; returns its bytes."""
-    content = html.encode()
-    try:
-        write_atomically(out, content)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    return len(content)
-
-
-def _unwritable(out: pathlib.Path, error: OSError) -> ResourceError:
-    return ResourceError(f"Cannot write {out}: {error.strerror or error}.", "Check the folder's rights and free space.")

@@ -1,4 +1,4 @@
-"""Heat maps over images."""
+"""Pictures of results: heat maps over images, labelled grids, and layers for the pages as `data:` URIs."""
 
 import base64
 import io
@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
-from camfuse_jax.images.picture import write_rgb
+from camfuse_jax.images.write import write_picture
 
 COLORS = "inferno"  # perceptually even, and readable without telling red from green
 
@@ -26,8 +27,6 @@ def overlay(
         heat: Map of the same size.
         strength: Share of the color where the map is 1.
     """
-    import matplotlib  # here: `camfuse fuse` of a pair needs no heat map, and starts sooner
-
     gray = np.repeat(np.asarray(image, np.float64)[..., None], 3, axis=2)
     heat = np.clip(np.asarray(heat, np.float64), 0, 1)
     color = matplotlib.colormaps[COLORS](heat)[..., :3] * 255
@@ -41,10 +40,7 @@ def write_overlay(path: pathlib.Path, image: UInt8[np.ndarray, "h w"], heat: Flo
     Raises:
         ResourceError: If the file cannot be written.
     """
-    write_rgb(path, overlay(image, heat))
-
-
-# Grids of labelled pictures.
+    write_picture(path, overlay(image, heat))
 
 
 _LABEL, _GAP = 22, 6
@@ -71,11 +67,11 @@ def balance_grid(tiles: Sequence[tuple[str, UInt8[np.ndarray, "h w *c"]]]) -> UI
     return np.asarray(sheet)
 
 
-# Pictures as `data:` URIs, and colored layers that let the image below shine through.
-
-
 SHARES = "PuOr_r"
 """Purple is visible, orange infrared: told apart with every common color vision."""
+
+FATE_COLORS = {"kept": "#4be08a", "weak": "#ffd23f", "inverted": "#ff4d6d"}
+"""Outlines of warm targets by what became of them."""
 
 _SMOOTH_SIDE = 320  # pixels; class activation maps have cells of 32 or more
 _SHARE_SIDE = 512
@@ -93,10 +89,10 @@ def webp_uri(image: UInt8[np.ndarray, "h w"], *, quality: int) -> str:
     return _uri(Image.fromarray(image).convert("RGB"), "webp", format="WEBP", quality=quality, method=4)
 
 
-def small_uri(image: UInt8[np.ndarray, "h w"]) -> str:
-    """A gray image of at most 512 pixels, to lie below a colored layer."""
+def small_uri(image: UInt8[np.ndarray, "h w"], *, side: int = _BASE_SIDE) -> str:
+    """A gray image of at most so many pixels, to lie below a colored layer or to stand in a list."""
     small = Image.fromarray(image)
-    small.thumbnail((_BASE_SIDE, _BASE_SIDE), Image.Resampling.LANCZOS)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
     return webp_uri(np.asarray(small), quality=_BASE_QUALITY)
 
 
@@ -117,6 +113,17 @@ def share_uri(share: Float[np.ndarray, "h w"], certainty: Float[np.ndarray, "h w
     return _layer_uri(rgb, np.abs(2 * share - 1) * certainty, side=_SHARE_SIDE)
 
 
+def outline_uri(
+    areas: Sequence[tuple[tuple[slice, slice], Bool[np.ndarray, "a b"], str]], shape: tuple[int, int]
+) -> str:
+    """Areas of an image as a layer of outlines: window, pixels within it, and a key of `FATE_COLORS`."""
+    layer = np.zeros((*shape, 4), np.uint8)
+    for window, area, fate in areas:
+        outside = ndimage.binary_dilation(area, iterations=4) & ~ndimage.binary_dilation(area, iterations=2)
+        layer[window][outside] = (*(int(FATE_COLORS[fate][i : i + 2], 16) for i in (1, 3, 5)), 255)
+    return _layer_of(Image.fromarray(layer), _SHARE_SIDE)
+
+
 def share_gradient() -> str:
     """The colors of `share_uri` as the color list of a CSS gradient, for a legend."""
     visible, infrared = (matplotlib.colors.to_hex(matplotlib.colormaps[SHARES](end)) for end in (_END, 1 - _END))
@@ -134,11 +141,13 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _layer_uri(rgb: np.ndarray, alpha: np.ndarray, *, side: int | None) -> str:
+def _layer_uri(rgb: np.ndarray, alpha: np.ndarray, *, side: int) -> str:
     rgba = np.rint(np.concatenate([rgb, np.asarray(alpha)[..., None]], axis=-1) * 255).astype(np.uint8)
-    image = Image.fromarray(rgba)
-    if side is not None:
-        image.thumbnail((side, side), Image.Resampling.BOX)
+    return _layer_of(Image.fromarray(rgba), side)
+
+
+def _layer_of(image: Image.Image, side: int) -> str:
+    image.thumbnail((side, side), Image.Resampling.BOX)
     return _uri(image, "webp", format="WEBP", quality=75, alpha_quality=70, method=4)
 
 

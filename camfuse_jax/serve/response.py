@@ -1,58 +1,154 @@
-"""One pair fused and explained, as what the page shows: everything in memory, nothing on the disk."""
+"""One pair in memory, and what the page shows of it: the result, where it came from, what the classifier goes by."""
 
 import io
+import re
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
 import numpy as np
+from jaxtyping import Bool, Float
+from PIL import Image
+from scipy import ndimage
 
 from camfuse_jax.batch.inspect import surely_swapped
 from camfuse_jax.config import Modality
+from camfuse_jax.errors import CamfuseError
 from camfuse_jax.fusion.fuse import explain
-from camfuse_jax.fusion.params import Params, balanced
+from camfuse_jax.fusion.params import Params, balanced, with_look
+from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.color import luma_unit
-from camfuse_jax.images.picture import Picture, read_picture_file
-from camfuse_jax.images.read import Limits
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes, to_depth
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
-from camfuse_jax.pair.prepare import Prepared, prepare
+from camfuse_jax.pair.prepare import prepare_pair
 from camfuse_jax.report import charts, pictures
 from camfuse_jax.report.page import by_preference, environment
-from camfuse_jax.serve.request import Upload, Wish
+from camfuse_jax.report.provenance import provenance
+from camfuse_jax.serve.request import Balance, FusionRequest
+
+_WEBP_SIDE = 16_383  # pixels, the format's limit
+_MAP_SIDE = 640  # pixels; what is warm is looked for at this size
+_WARM = 30 / 255  # brighter than the surroundings by this
+_SPECK = 20  # pixels of a map below which a bright spot is noise
+_OUTLINE = (255, 236, 120, 255)
 
 
-def answer(params: Params, wish: Wish, limits: Limits) -> dict[str, Any]:
-    """Fuses a pair as `camfuse fuse` does.
+class KeptPair:
+    """A pair that was read and made ready, so that another balance only fuses. For one thread at a time.
 
     Args:
-        params: Weights from `load_params`.
-        wish: The pair and its settings.
+        request: The pair and its settings.
         limits: What is read at most of each file.
-
-    Returns:
-        For JSON. Always `fused` (a PNG of the result's own depth, with alpha and profile, as a `data:` URI), `size`
-        (width, height), `bits`, `color`, `alpha`, `notes`, `details` and `channels` (HTML). With `wish.maps` also
-        `ir` and `vis` (the sources as they were fused, 8 bits), `maps` and `swapped`.
+        go_on: Called between steps; raises where nobody waits for the result any more.
 
     Raises:
         CamfuseError: By kind; a bad file's error says its name.
     """
-    params = balanced(params, ir_gain=wish.ir_gain, vis_gain=wish.vis_gain)
-    ready = prepare(_read(wish.ir, limits), _read(wish.vis, limits), wish.frame)
-    fused = fuse_frame(params, ready.ir_unit, ready.vis_unit, gray=wish.frame.gray, valid=ready.valid)
-    levels = to_levels(fused, ready.bits)
-    alpha = None if ready.alpha is None else to_depth(ready.alpha, levels.dtype)
-    told = {
-        "fused": pictures.data_uri(picture_bytes(levels, alpha=alpha, icc=ready.icc), "png"),
-        "size": [levels.shape[1], levels.shape[0]],
-        "bits": ready.bits,
-        "color": levels.ndim == 3,
-        "alpha": alpha is not None,
-        "notes": list(ready.notes),
-        "details": ready.details,
-        "channels": channels_html(params),
-    }
-    return told | (_explained(params, ready) if wish.maps else {})
+
+    def __init__(self, request: FusionRequest, limits: Limits, go_on: Callable[[], None]):
+        ir, vis = (self._read(upload, limits, go_on) for upload in (request.ir, request.vis))
+        self._ready, self._gray = prepare_pair(ir, vis, request.frame), request.frame.gray
+        self._fused: tuple[Balance, np.ndarray] | None = None
+        self._class_maps: dict[str, Any] | None = None
+
+    @staticmethod
+    def _read(upload, limits: Limits, go_on: Callable[[], None]):
+        go_on()
+        return read_picture(upload.content, limits, name=upload)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays, the result among them."""
+        ready = self._ready
+        kept = ready.ir_unit, ready.vis_unit, ready.luma, ready.ir_valid, ready.vis_valid, ready.alpha
+        return sum(array.nbytes for array in kept if array is not None) + ready.vis_unit.nbytes
+
+    def described(self) -> dict[str, Any]:
+        """For JSON: `size` (width, height), `bits`, `color`, `alpha`, `notes`, `misaligned`, and both images as they
+        are fused (`ir`, `vis`; 8 bits, as `data:` URIs).
+        """  # noqa: D205
+        ready = self._ready
+        height, width = ready.ir_unit.shape
+        return {
+            "size": [width, height],
+            "bits": ready.bits,
+            "color": ready.vis_unit.ndim == 3 and not self._gray,
+            "alpha": ready.alpha is not None,
+            "notes": [words for note in ready.notes if "misregistered" not in note and (words := page_words(note))],
+            "misaligned": ready.details.get("misregistration"),
+            "ir": pictures.data_uri(*_viewed(to_levels(ready.ir_unit, 8))),
+            "vis": pictures.data_uri(*_viewed(to_levels(ready.vis_unit, 8), ready.icc)),
+        }
+
+    def preview(self, params: Params, balance: Balance, go_on: Callable[[], None]) -> tuple[bytes, str]:
+        """The result at 8 bits, without loss, and its media type: quick to write and quick to show."""
+        fused = self.fused(params, balance)
+        go_on()
+        content, kind = _viewed(to_levels(fused, 8), self._ready.icc)
+        return content, f"image/{kind}"
+
+    def png(self, params: Params, balance: Balance, go_on: Callable[[], None]) -> tuple[bytes, str]:
+        """What `camfuse fuse` writes, and its media type: the result's own depth, alpha and color profile."""
+        levels = to_levels(self.fused(params, balance), self._ready.bits)
+        go_on()
+        alpha = None if self._ready.alpha is None else to_depth(self._ready.alpha, levels.dtype)
+        return picture_bytes(levels, alpha=alpha, icc=self._ready.icc), "image/png"
+
+    def fused(self, params: Params, balance: Balance) -> Float[np.ndarray, "h w *c"]:
+        """The result in [0, 1]; the last one is kept."""
+        if self._fused is None or self._fused[0] != balance:
+            params, ready = with_balance(params, balance), self._ready
+            fused = fuse_frame(params, ready.ir_unit, ready.vis_unit, gray=self._gray, **ready.masks)
+            self._fused = balance, fused
+        return self._fused[1]
+
+    def maps(self, params: Params, balance: Balance, go_on: Callable[[], None]) -> dict[str, Any]:
+        """For JSON: `origin` (base, layer, warm outlines, and `infrared`, its part of the result), `classes` (base and
+        layer of the infrared, then of the visible image), `swapped`, and `channels` (HTML).
+        """  # noqa: D205
+        fused = self.fused(params, balance)
+        go_on()
+        gray = luma_unit(fused) if fused.ndim == 3 else fused
+        sources = [to_levels(image, 8) for image in (self._ready.ir_unit, self._ready.luma, gray)]
+        origin = provenance(*sources)
+        weight = origin.certainty.sum()
+        part = float((origin.share * origin.certainty).sum() / weight) if weight > 0 else 0.5
+        shown = {
+            "base": pictures.small_uri(sources[2]),
+            "layer": pictures.share_uri(origin.share, origin.certainty),
+            "warm": outline_uri(warm_targets(self._ready.ir_unit)),
+            "infrared": part,
+        }
+        go_on()
+        if self._class_maps is None:
+            self._class_maps = _class_maps(params, self._ready.ir_unit, self._ready.luma)
+        return {"origin": shown, "channels": channels_html(with_balance(params, balance)), **self._class_maps}
+
+
+def with_balance(params: Params, balance: Balance) -> Params:
+    """Weights with a balance; raises UsageError where a number is out of range."""
+    return with_look(balanced(params, ir_gain=balance.ir_gain, vis_gain=balance.vis_gain), balance.look)
+
+
+def warm_targets(ir_unit: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "a b"]:
+    """Where the infrared image is much brighter than its surroundings, at most 640 pixels wide."""
+    small = Image.fromarray(np.asarray(ir_unit, np.float32))
+    small.thumbnail((_MAP_SIDE, _MAP_SIDE), Image.Resampling.BOX)
+    ir = np.asarray(small)
+    around = ndimage.gaussian_filter(ir, max(ir.shape) / 24, mode="nearest")
+    excess = ndimage.gaussian_filter(ir, 1.5) - around
+    found, count = ndimage.label(excess > max(_WARM, 2 * float(excess.std())))  # sunlit leaves stand out everywhere
+    sizes = ndimage.sum_labels(np.ones_like(found), found, np.arange(count + 1))
+    return (found > 0) & (sizes >= _SPECK)[found]
+
+
+def outline_uri(mask: Bool[np.ndarray, "h w"]) -> str:
+    """The outside edge of what is marked, as a layer."""
+    edge = ndimage.binary_dilation(mask, iterations=3) & ~ndimage.binary_dilation(mask, iterations=1)
+    layer = np.zeros((*mask.shape, 4), np.uint8)
+    layer[edge] = _OUTLINE
+    return pictures.data_uri(*_viewed(layer))
 
 
 def channels_html(params: Params) -> str:
@@ -66,26 +162,53 @@ def channels_html(params: Params) -> str:
     )
 
 
-def _read(upload: Upload, limits: Limits) -> Picture:
-    return read_picture_file(io.BytesIO(upload.content), upload, limits)
+# A message names options of the command line; on the page the same is done with its own settings.
+_REMEDIES = (
+    ("--fit", "Choose a size at Different sizes, under Settings."),
+    ("--max-mega", "Use a smaller image."),
+    ("--ir-polarity", "To invert it, choose black at Infrared shows hot as, under Settings."),
+    ("--ir-range", "Choose another infrared range, under Settings."),
+)
+_WHOSE = {"ir: ": "Infrared: ", "vis: ": "Visible: ", "ir has": "The infrared image has", "vis has": "the visible one"}
 
 
-def _explained(params: Params, ready: Prepared) -> dict[str, Any]:
-    """What does not depend on the balance."""
-    color = ready.vis_unit.ndim == 3
-    luma = luma_unit(ready.vis_unit).astype(np.float32) if color else ready.vis_unit
-    seen = explain(params, ready.ir_unit, luma)
-    gray = {"ir": to_levels(ready.ir_unit, 8), "vis": to_levels(luma, 8)}
-    visible = picture_bytes(to_levels(ready.vis_unit, 8), icc=ready.icc)
-    layers = (("ir", "infrared", seen.ir_cam), ("vis", "visible", seen.vis_cam))
+def page_words(said: CamfuseError | str) -> str:
+    """An error or note as the page says it: without options of the command line."""
+    parts = [said] if isinstance(said, str) else [said.what, said.remedy]
+    words = [_without_options(part) for part in parts]
+    text = " ".join(filter(None, words))
+    for code, word in _WHOSE.items():
+        text = re.sub(rf"(?<!\w){code}", word + (" has" if code == "vis has" else ""), text)
+    return text[:1].upper() + text[1:] if text[:1].islower() and isinstance(said, str) else text
+
+
+def _without_options(text: str) -> str:
+    if "--" not in text:
+        return text
+    kept = re.sub(r"\s*\([^()]*--[^()]*\)", "", text)
+    if "--" in kept:
+        kept = " ".join(one for one in re.split(r"(?<=[.;]) ", kept) if "--" not in one)
+    return " ".join(filter(None, (kept, next((words for option, words in _REMEDIES if option in text), ""))))
+
+
+def _viewed(levels: np.ndarray, icc: bytes | None = None) -> tuple[bytes, str]:
+    """An image file without loss, and its kind; WebP takes a fifth of the time that a PNG of the same size takes."""
+    kind = "webp" if max(levels.shape[:2]) <= _WEBP_SIDE else "png"
+    options = {"lossless": True, "quality": 0, "method": 0} if kind == "webp" else {"compress_level": 1}
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, kind, icc_profile=icc, **options)
+    return buffer.getvalue(), kind
+
+
+def _class_maps(params: Params, ir_unit: np.ndarray, luma: np.ndarray) -> dict[str, Any]:
+    explained = explain(params, ir_unit, luma)
+    pairs = ((ir_unit, explained.ir_cam), (luma, explained.vis_cam))
     return {
-        "ir": pictures.data_uri(picture_bytes(gray["ir"]), "png"),
-        "vis": pictures.data_uri(visible, "png"),
-        "maps": [
-            {"kind": kind, "base": pictures.small_uri(gray[kind]), "layer": pictures.heat_uri(np.asarray(heat[0]))}
-            for kind, word, heat in layers
+        "classes": [
+            {"base": pictures.small_uri(to_levels(image, 8)), "layer": pictures.heat_uri(np.asarray(heat[0]))}
+            for image, heat in pairs
         ],
-        "swapped": surely_swapped(np.asarray(seen.probability[0])),
+        "swapped": surely_swapped(np.asarray(explained.probability[0])),
     }
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images.picture import picture_size, read_picture
-from camfuse_jax.images.read import READABLE_SUFFIXES, Limits
+from camfuse_jax.images.bounds import Limits
+from camfuse_jax.images.read import READABLE_SUFFIXES, picture_size, read_picture
 from camfuse_jax.video.frame import Facts, Frame, Reader, file_url, load_av, samples_of
 from camfuse_jax.video.live import LiveReader, StreamFrames
 from camfuse_jax.video.options import DEVICE, PACED, is_stream

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from camfuse_jax.data.pairs import Pair, data_root, pairs_of_split
+from camfuse_jax.data.pairs import Pair
+from camfuse_jax.data.splits import data_root, pairs_of_split
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.images.picture import read_gray
+from camfuse_jax.images.read import read_gray
 from camfuse_jax.metrics import information
 from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.ssim import ms_ssim, structural_similarity, summed_uniform_ssim

@@ -19,11 +19,14 @@ import numpy as np
 from camfuse_jax.batch.plan import FuseJob
 from camfuse_jax.batch.run import fuse_files
 from camfuse_jax.config import Config, NetConfig, from_json, to_json
-from camfuse_jax.data.pairs import Pair, find_pairs, read_split, read_table
+from camfuse_jax.data.pairs import Pair
+from camfuse_jax.data.splits import find_pairs, read_split
+from camfuse_jax.data.tables import read_table
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import load_params, save_params
-from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.images.read import read_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.pair.calibrate import read_homography
 from camfuse_jax.pair.options import FrameSettings, FuseSettings
 from camfuse_jax.training import checkpoint, manifest
@@ -58,7 +61,7 @@ def images(folder: pathlib.Path) -> Target:
         path.write_bytes(content)
         ir = read_gray(path)
         if ir.shape == vis.shape:  # else they would be refused as a pair; every other size would be compiled
-            write_gray(folder / "fused.png", np.asarray(fuse_arrays(fixtures.params(), ir, vis)))
+            write_picture(folder / "fused.png", np.asarray(fuse_arrays(fixtures.params(), ir, vis)))
 
     return Target(fixtures.image_files(), use, str(path))
 
@@ -96,7 +99,7 @@ def splits(folder: pathlib.Path) -> Target:
     """`splits.json` of a folder of pairs."""
     for kind in ("ir", "vis"):
         for name in "abcde":
-            write_gray(folder / kind / f"{name}.png", fixtures.picture())
+            write_picture(folder / kind / f"{name}.png", fixtures.picture())
 
     def use(content: bytes) -> None:
         (folder / "splits.json").write_bytes(content)
@@ -188,7 +191,7 @@ def _weights(folder: pathlib.Path) -> str:
 
 def _frames(folder: pathlib.Path, seed: int, shape: tuple[int, int] = SHAPE) -> pathlib.Path:
     for number in range(FRAMES):
-        write_gray(folder / f"frame_{number}.png", fixtures.picture(seed + number, shape))
+        write_picture(folder / f"frame_{number}.png", fixtures.picture(seed + number, shape))
     return folder
 
 

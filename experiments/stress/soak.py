@@ -11,7 +11,7 @@ import numpy as np
 from camfuse_jax.fusion.forward import fuse_unit
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params, save_params, with_rule
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.pair.options import FuseSettings
 from camfuse_jax.video.fuse import VideoJob, fuse_video
 from stress import fixtures
@@ -84,7 +84,7 @@ def _frames(folder: pathlib.Path, count: int, seed: int) -> None:
     folder.mkdir()
     for number in range(count):
         if number < _PICTURES:
-            write_gray(folder / f"{number}.png", fixtures.picture(seed + number, (96, 128)))
+            write_picture(folder / f"{number}.png", fixtures.picture(seed + number, (96, 128)))
         else:
             (folder / f"{number}.png").hardlink_to(folder / f"{number % _PICTURES}.png")
 
@@ -185,7 +185,9 @@ def numbers(*, side: int, seed: int) -> list[Outcome]:
     same = Outcome("same result: run twice, batch, no jit")
     whole = np.asarray(fuse_arrays(params, noise, other))
     same.check(np.array_equal(whole, np.asarray(fuse_arrays(params, noise, other))), "a second run differs")
-    single = np.concatenate([np.asarray(fuse_arrays(params, a[None], b[None])) for a, b in zip(noise, other, strict=True)])
+    single = np.concatenate(
+        [np.asarray(fuse_arrays(params, a[None], b[None])) for a, b in zip(noise, other, strict=True)]
+    )
     _near(same, "batch of 3 = 3 of one", whole, single, TOLERANCE)
     with jax.disable_jit():
         _near(same, "jit = no jit", whole, np.asarray(fuse_unit(params, noise, other)), COMPILED)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 import camfuse_jax
-from camfuse_jax.data.pairs import pair_paths
+from camfuse_jax.data.splits import pair_paths
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.params import load_params
-from camfuse_jax.images.picture import read_gray
+from camfuse_jax.images.read import read_gray
 
 _DEMO = pathlib.Path(camfuse_jax.__file__).parent / "demo"
 _SMALLEST = 80

@@ -10,8 +10,8 @@ from served import served
 from small_nets import small_params
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images.picture import read_picture, read_picture_file
-from camfuse_jax.images.read import Limits
+from camfuse_jax.images.bounds import Limits
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.options import FrameSettings
@@ -99,7 +99,7 @@ def test_from_drop_to_download(opened, tmp_path):
     waiting.value.save_as(tmp_path / "f.png")
     result = read_picture(tmp_path / "f.png")
     assert result.samples.dtype == np.uint16
-    ready = prepare_pair(*(read_picture_file(io.BytesIO(content), "x") for content in (IR, VIS)), FrameSettings())
+    ready = prepare_pair(*(read_picture(content, name="x") for content in (IR, VIS)), FrameSettings())
     expected = to_levels(fuse_frame(small_params(), ready.ir_unit, ready.vis_unit), 16)
     np.testing.assert_array_equal(result.samples, expected)
     assert tab.locator("#depth").text_content() == "16 bits, color"

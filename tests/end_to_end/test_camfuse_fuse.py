@@ -11,7 +11,7 @@ from small_nets import small_params
 from camfuse_jax import fuse
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.images.color import luma_unit
-from camfuse_jax.images.picture import read_picture
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import write_picture
 
 KINDS = ("alpha", "color", "deep", "gray", "jet", "odd", "threefold", "tiff")

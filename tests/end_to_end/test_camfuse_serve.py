@@ -14,7 +14,7 @@ from command_line import environment, refused
 from served import ask, fuse
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images.picture import read_picture
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import write_picture
 
 

@@ -14,7 +14,7 @@ from small_nets import small_params
 
 from camfuse_jax import fuse
 from camfuse_jax.cli import main
-from camfuse_jax.images.picture import read_picture
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import write_picture
 
 pytest.importorskip("av")

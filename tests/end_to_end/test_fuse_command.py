@@ -6,7 +6,8 @@ from PIL import Image
 from small_nets import small_params
 
 from camfuse_jax import fuse
-from camfuse_jax.images.picture import luma, write_gray, write_rgb
+from camfuse_jax.images.picture import luma
+from camfuse_jax.images.write import write_picture
 
 
 def _read(path):
@@ -23,8 +24,8 @@ def _close(path, ir, vis):
 
 
 def test_two_files(run, tmp_path, weights, pair):
-    write_gray(tmp_path / "a_ir.png", pair[0])
-    write_gray(tmp_path / "a_vis.png", pair[1])
+    write_picture(tmp_path / "a_ir.png", pair[0])
+    write_picture(tmp_path / "a_vis.png", pair[1])
     arguments = ("--stage", "fuse", "--ir", "a_ir.png", "--vis", "a_vis.png", "--out", "o", "--weights", weights)
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -41,10 +42,10 @@ def test_folders_with_color_damage_and_a_wrong_size(run, tmp_path, weights, pair
     ir, vis = pair
     color = np.stack([vis, vis[::-1], 255 - vis], axis=-1)
     for name in ("color", "damaged", "gray", "odd"):
-        write_rgb(tmp_path / "ir" / f"{name}.png", np.repeat(ir[..., None], 3, axis=-1))
-        write_gray(tmp_path / "vis" / f"{name}.png", vis)
-    write_rgb(tmp_path / "vis" / "color.png", color)
-    write_gray(tmp_path / "vis" / "odd.png", vis[:-3])
+        write_picture(tmp_path / "ir" / f"{name}.png", np.repeat(ir[..., None], 3, axis=-1))
+        write_picture(tmp_path / "vis" / f"{name}.png", vis)
+    write_picture(tmp_path / "vis" / "color.png", color)
+    write_picture(tmp_path / "vis" / "odd.png", vis[:-3])
     damaged = tmp_path / "vis" / "damaged.png"
     damaged.write_bytes(damaged.read_bytes()[:200])
     done = run("--stage", "fuse", "--ir", "ir", "--vis", "vis", "--out", "o", "--weights", weights, cwd=tmp_path)
@@ -58,8 +59,8 @@ def test_folders_with_color_damage_and_a_wrong_size(run, tmp_path, weights, pair
 
 
 def test_what_is_refused(run, tmp_path, weights, pair):
-    write_gray(tmp_path / "ir.png", pair[0])
-    write_gray(tmp_path / "small.png", pair[1][:9])
+    write_picture(tmp_path / "ir.png", pair[0])
+    write_picture(tmp_path / "small.png", pair[1][:9])
     both = ("--ir", "ir.png", "--vis", "small.png")
     for code, arguments, told in (
         (2, ("--ir", "ir.png"), ("Only one of --ir and --vis",)),
@@ -82,7 +83,7 @@ def test_without_arguments_the_demo_pair_and_the_shipped_weights(run, tmp_path):
 
 def test_inputs_are_never_overwritten(run, tmp_path, weights, pair):
     for kind, image in zip(("ir", "vis"), pair, strict=True):
-        write_gray(tmp_path / kind / "a.png", image)
+        write_picture(tmp_path / kind / "a.png", image)
     done = run("--stage", "fuse", "--ir", "ir", "--vis", "vis", "--out", "vis", "--weights", weights, cwd=tmp_path)
     refused(done, 2)
     np.testing.assert_array_equal(_read(tmp_path / "vis" / "a.png")[1], pair[1])

@@ -9,8 +9,8 @@ import pytest
 
 from camfuse_jax import load_params
 from camfuse_jax.config import Modality
-from camfuse_jax.data.pairs import find_pairs
-from camfuse_jax.images.picture import read_gray
+from camfuse_jax.data.splits import find_pairs
+from camfuse_jax.images.read import read_gray
 from camfuse_jax.metrics.ssim import structural_similarity
 from camfuse_jax.metrics.vif import vif
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder

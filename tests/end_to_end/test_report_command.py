@@ -9,7 +9,7 @@ from small_nets import small_params
 
 from camfuse_jax import save_params
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 
 NAMES = ("a_1", "b<2", "c_3")
 
@@ -22,7 +22,7 @@ def place(tmp_path_factory):
     for number, name in enumerate(NAMES):
         ir, vis = synthetic_pair(number, 44, 52)
         for folder, image in (("mine/ir", ir), ("mine/vis", vis), ("theirs", vis)):
-            write_gray(root / folder / f"{name}.png", image)
+            write_picture(root / folder / f"{name}.png", image)
     (root / "mine" / "splits.json").write_text('{"test": ["c_3", "a_1", "b<2"], "train": []}')
     (root / "w" / "ae").mkdir(parents=True)
     (root / "w" / "ae" / "metrics.jsonl").write_text(
@@ -69,7 +69,7 @@ def test_two_files_need_no_split(run, place):
 
 def test_a_missing_image_is_refused(run, place):
     (place / "odd").mkdir()
-    write_gray(place / "odd" / "stranger.png", np.zeros((3, 3), np.uint8))
+    write_picture(place / "odd" / "stranger.png", np.zeros((3, 3), np.uint8))
     done = _report(run, place, "--dataset", "mine", "--limit", 1, "--fused", "odd=odd", "--out", "none.html")
     refused(done, 3, "1 missing: c_3", "1 extra: stranger")
     assert not (place / "none.html").exists()

@@ -10,7 +10,8 @@ import pytest
 from command_line import refused
 
 from camfuse_jax import load_params
-from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.images.read import read_gray
+from camfuse_jax.images.write import write_picture
 
 NARROW = (
     *("--net.encoder-widths", 4, 4, 6, 6, 6, "--net.decoder-widths", 6, 6, 4, 4),
@@ -112,7 +113,7 @@ def test_eval_of_other_methods_images(run, trained, tmp_path):
     folder, _ = trained
     shutil.copytree(folder / "w", tmp_path / "w")
     (name,) = json.loads((folder / "w" / "synthetic" / "splits.json").read_text())["test"]
-    write_gray(tmp_path / "theirs" / f"{name}.png", read_gray(tmp_path / "w" / "synthetic" / "vis" / f"{name}.png"))
+    write_picture(tmp_path / "theirs" / f"{name}.png", read_gray(tmp_path / "w" / "synthetic" / "vis" / f"{name}.png"))
     (tmp_path / "none").mkdir()
     command = ("--stage", "eval", "--preset", "tiny", "--workdir", "w")
     done = run(*command, "--fused", "theirs=theirs", cwd=tmp_path)

@@ -11,7 +11,8 @@ from command_line import RUN, environment, refused
 from small_nets import small_params
 
 from camfuse_jax.fusion.params import save_params
-from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.images.read import read_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.metrics.baselines import BASELINES
 
 NAMES = ("a", "b")
@@ -25,8 +26,8 @@ def place(tmp_path_factory):
     for name in NAMES:
         for kind in ("ir", "vis"):
             image = rng.integers(0, 256, (44, 60), dtype=np.uint8)
-            write_gray(folder / "data" / "tno" / kind / f"{name}.png", image)
-        write_gray(folder / "peers" / "Theirs" / "tno" / f"{name}.png", image)
+            write_picture(folder / "data" / "tno" / kind / f"{name}.png", image)
+        write_picture(folder / "peers" / "Theirs" / "tno" / f"{name}.png", image)
     (folder / "data" / "tno" / "splits.json").write_text(json.dumps({"train": [], "test": list(NAMES)}))
     save_params(folder / "small.safetensors", small_params())
     (folder / "w" / "ae").mkdir(parents=True)
@@ -110,7 +111,7 @@ def test_mistakes_end_with_a_line(place, monkeypatch, capsys, stage, options, co
     monkeypatch.delenv("CAMFUSE_PEERS", raising=False)
     monkeypatch.chdir(place)
     for name in NAMES:
-        write_gray(place / "wrong" / f"{name}.png", np.zeros((10, 10), np.uint8))
+        write_picture(place / "wrong" / f"{name}.png", np.zeros((10, 10), np.uint8))
     common = (
         "--stage",
         stage,

@@ -11,7 +11,7 @@ from camfuse_jax.config import Config
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.fusion.params import save_params
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_export_writes_a_checked_file(run, tmp_path, weights):
 def test_parity_prints_and_writes_its_table(run, tmp_path, weights):
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[torch]'")
     for name, image in zip(("ir.png", "vis.png"), synthetic_pair(3, 90, 120), strict=True):
-        write_gray(tmp_path / name, image)
+        write_picture(tmp_path / name, image)
     images = ("--ir", tmp_path / "ir.png", "--vis", tmp_path / "vis.png", "--out", tmp_path / "parity")
     done = run("--stage", "parity", "--weights", weights, *images, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -12,7 +12,7 @@ from command_line import environment, refused
 from wheels import build_wheel
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images.picture import read_picture
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import write_picture
 
 SIZES = ((1, 1), (1, 7), (9, 1), (2, 3), (17, 33))

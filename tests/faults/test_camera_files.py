@@ -13,7 +13,7 @@ from camfuse_jax import save_params
 from camfuse_jax.batch import run
 from camfuse_jax.cli import main
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.images.picture import read_picture
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import write_picture
 
 GRAY = np.random.default_rng(0).integers(0, 256, (20, 24), dtype=np.uint8)

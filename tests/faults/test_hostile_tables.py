@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from camfuse_jax.data.pairs import read_table
+from camfuse_jax.data.tables import read_table
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.pair.calibrate import read_homography
 
 
 @pytest.fixture
 def table(tmp_path):
-    write_gray(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
+    write_picture(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
 
     def write(content):
         (tmp_path / "pairs.csv").write_text(content, encoding="utf-8", newline="")

@@ -12,7 +12,8 @@ from stress.fixtures import SETTINGS
 
 from camfuse_jax import save_params
 from camfuse_jax.data.synthetic import write_synthetic_dataset
-from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.images.read import read_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.stages import main
 
 
@@ -26,7 +27,7 @@ def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sources")
     for kind, seed in (("ir", 0), ("vis", 1)):
         for name in ("a", "b"):
-            write_gray(folder / kind / f"{name}.png", fixtures.picture(seed, (60, 80)))
+            write_picture(folder / kind / f"{name}.png", fixtures.picture(seed, (60, 80)))
     save_params(folder / "fixtures.safetensors", fixtures.params())
     return folder
 

@@ -6,7 +6,7 @@ from small_nets import small_params
 
 from camfuse_jax import save_params
 from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.report.build import report_page
 from camfuse_jax.stages import main
 
@@ -18,7 +18,7 @@ def place(tmp_path, monkeypatch):
     save_params("small.safetensors", small_params())
     for folder in ("mine/ir", "mine/vis", "theirs"):
         for name in ("a", "b"):
-            write_gray(tmp_path / folder / f"{name}.png", np.zeros((8, 9), np.uint8))
+            write_picture(tmp_path / folder / f"{name}.png", np.zeros((8, 9), np.uint8))
     return tmp_path
 
 

@@ -9,7 +9,7 @@ import pytest
 from camfuse_jax.config import Config, from_json
 from camfuse_jax.data.synthetic import write_synthetic_dataset
 from camfuse_jax.errors import UsageError
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.stages import main
 
 NARROW = (
@@ -146,7 +146,7 @@ def test_images_too_small_for_a_metric_are_still_evaluated(capsys, tmp_path):
     rng = np.random.default_rng(0)
     for kind in ("ir", "vis"):
         for name in ("a", "b"):
-            write_gray(tmp_path / "mine" / kind / f"{name}.png", rng.integers(0, 256, (20, 24), dtype=np.uint8))
+            write_picture(tmp_path / "mine" / kind / f"{name}.png", rng.integers(0, 256, (20, 24), dtype=np.uint8))
     save_params(tmp_path / "x.safetensors", small_params())
     arguments = ("--stage", "eval", "--dataset", tmp_path / "mine", "--workdir", tmp_path / "w")
     code, err = _main(capsys, *arguments, "--weights", tmp_path / "x.safetensors")

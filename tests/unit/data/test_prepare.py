@@ -13,7 +13,8 @@ from PIL import Image
 
 from camfuse_jax.data.records import pair_source, photo_source, prepare
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
-from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.images.read import read_gray
+from camfuse_jax.images.write import write_picture
 
 REAL = Path(os.environ.get("CAMFUSE_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not REAL.is_dir(), reason="no data folder: set CAMFUSE_DATA")
@@ -91,7 +92,7 @@ def test_changed_files_are_never_read_from_old_records(mixed, records):
     _equal_to_files(pair_source(mixed, split="all", tfds_dir=records), mixed)
     assert prepare(mixed, tfds_dir=records).builder.data_dir != before.builder.data_dir
     for side in ("ir", "vis"):
-        write_gray(mixed / side / "d.png", np.full((4, 4), 9, np.uint8))
+        write_picture(mixed / side / "d.png", np.full((4, 4), 9, np.uint8))
     assert pair_source(mixed, split="all", tfds_dir=records).names == ["a", "b", "c", "d"]
     (mixed / "ir" / "a.png").unlink()
     (mixed / "vis" / "a.jpg").unlink()
@@ -110,7 +111,7 @@ def test_a_damaged_file_is_named_and_leaves_no_records(mixed, records):
 
 
 def test_sizes_that_differ_are_found_when_read(mixed, records):
-    write_gray(mixed / "ir" / "a.png", np.zeros((9, 11), np.uint8))
+    write_picture(mixed / "ir" / "a.png", np.zeros((9, 11), np.uint8))
     with pytest.raises(InputError, match="Pair a: ir is 9 x 11, vis is 9 x 12"):
         pair_source(mixed, split="all", tfds_dir=records)[0]
 
@@ -118,7 +119,7 @@ def test_sizes_that_differ_are_found_when_read(mixed, records):
 def test_photographs(tmp_path, records):
     rng = np.random.default_rng(0)
     for name in ("coco/000/2.png", "coco/001/1.png", "natural/x/y/3.png", "photos/0.png"):
-        write_gray(tmp_path / "data" / name, rng.integers(0, 256, (5, 6), dtype=np.uint8))
+        write_picture(tmp_path / "data" / name, rng.integers(0, 256, (5, 6), dtype=np.uint8))
     source = photo_source(data=tmp_path / "data", tfds_dir=records)
     assert source.names == ["coco/000/2.png", "coco/001/1.png", "natural/x/y/3.png", "photos/0.png"]
     for number, name in enumerate(source.names):

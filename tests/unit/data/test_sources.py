@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from camfuse_jax.data.pairs import find_pairs
+from camfuse_jax.data.splits import find_pairs
 from camfuse_jax.data.sources import ArraySource, CachedSource, ConcatSource, FileSource, PairSource, Source
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 
 
 def _images(count, seed=0):
@@ -34,7 +34,7 @@ def test_files_in_order(tmp_path):
     images = _images(3)
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for path, image in zip(paths, images, strict=True):
-        write_gray(path, image)
+        write_picture(path, image)
     source = FileSource(paths)
     assert isinstance(source, Source)
     assert len(source) == 3
@@ -74,7 +74,7 @@ def test_a_failed_read_is_tried_again(tmp_path):
     cached = CachedSource(FileSource([path]))
     with pytest.raises(InputError, match="does not exist"):
         cached[0]
-    write_gray(path, _images(1)[0])
+    write_picture(path, _images(1)[0])
     assert np.array_equal(cached[0], _images(1)[0])
 
 
@@ -98,7 +98,7 @@ def test_arrays_must_be_gray_8_bit(bad):
 def test_pairs_from_files(tmp_path):
     for side, seed in (("ir", 0), ("vis", 1)):
         for number, image in enumerate(_images(2, seed)):
-            write_gray(tmp_path / side / f"n{number}.png", image)
+            write_picture(tmp_path / side / f"n{number}.png", image)
     source = PairSource.from_files(find_pairs(tmp_path))
     for pairs in (source, source.cached()):
         assert pairs.names == ["n0", "n1"]

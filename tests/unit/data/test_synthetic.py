@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from demo_scene.things import WORDS, word_bitmap, word_mask
 
-from camfuse_jax.data.pairs import find_pairs, read_split
+from camfuse_jax.data.splits import find_pairs, read_split
 from camfuse_jax.data.synthetic import synthetic_pair, write_synthetic_dataset
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.picture import read_gray
+from camfuse_jax.images.read import read_gray
 
 
 def test_same_seed_same_bytes_other_seed_other_scene():

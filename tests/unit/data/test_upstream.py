@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from camfuse_jax.data import upstream
-from camfuse_jax.data.pairs import data_root
+from camfuse_jax.data.splits import data_root
 from camfuse_jax.data.records import pair_source, photo_source
 from camfuse_jax.data.upstream import unpack_zip
 from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images.picture import read_gray, write_gray
+from camfuse_jax.images.read import read_gray
+from camfuse_jax.images.write import write_picture
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def served(tmp_path):
 
 
 def _picture(path, level, shape=(6, 8)):
-    write_gray(path, np.full(shape, level, np.uint8))
+    write_picture(path, np.full(shape, level, np.uint8))
     return path
 
 

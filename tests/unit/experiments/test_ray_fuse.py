@@ -1,6 +1,5 @@
 """The recipe for Ray Data: its batches give what `camfuse fuse` gives; with Ray itself where that is installed."""
 
-import io
 import json
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from small_nets import small_params
 
 from camfuse_jax import save_params
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images.picture import read_picture, read_picture_file
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes, write_picture
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.options import FrameSettings
@@ -29,7 +28,7 @@ def _row(name, seed, height=24, width=30, depth=np.uint8):
 
 def _expected(row):
     """What one pair gives by itself."""
-    ir, vis = (read_picture_file(io.BytesIO(row[kind]), kind) for kind in ("ir", "vis"))
+    ir, vis = (read_picture(row[kind], name=kind) for kind in ("ir", "vis"))
     ready = prepare_pair(ir, vis, FrameSettings())
     return to_levels(fuse_frame(small_params(), ready.ir_unit, ready.vis_unit), ready.bits)
 
@@ -43,7 +42,7 @@ def test_a_batch_of_two_sizes_and_a_damaged_file_in_one_call():
     assert done[3]["error"].startswith("vis/d is not a whole")
     for place in (0, 1, 2, 4):
         assert done[place]["error"] == ""
-        result = read_picture_file(io.BytesIO(done[place]["png"]), "result")
+        result = read_picture(done[place]["png"], name="result")
         expected = _expected(rows[place])
         assert result.samples.dtype == expected.dtype
         # Batches of other sizes are other programs, which may round a level the other way.

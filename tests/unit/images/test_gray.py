@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from camfuse_jax.errors import InputError, ResourceError
-from camfuse_jax.images.picture import decode_gray, luma, read_gray, read_shape, write_gray
+from camfuse_jax.images.picture import luma
+from camfuse_jax.images.read import picture_size, read_gray
+from camfuse_jax.images.write import write_picture
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def test_gray_8_bit_is_unchanged(tmp_path, pixels, suffix):
     read = read_gray(path)
     assert read.dtype == np.uint8
     assert np.array_equal(read, pixels)
-    assert read_shape(path) == (5, 7)
+    assert picture_size(path) == (5, 7)
 
 
 def test_gray_jpeg_is_pillows_plane(tmp_path, pixels):
@@ -121,7 +123,7 @@ def test_exif_orientation(tmp_path, pixels, orientation, suffix):
     Image.fromarray(pixels).save(path, exif=exif)
     expected = _UPRIGHT[orientation](pixels)
     assert np.array_equal(read_gray(path), expected)
-    assert read_shape(path) == expected.shape
+    assert picture_size(path) == expected.shape
 
 
 def test_unknown_orientation_is_ignored(tmp_path, pixels):
@@ -165,7 +167,7 @@ def test_empty_absent_folder_and_text_are_refused(tmp_path):
     (tmp_path / "text.png").write_text("not an image")
     reasons = {"empty.png": "0 bytes", "no.png": "not exist", "": "folder", "text.png": "not a whole"}
     for name, reason in reasons.items():
-        for read in (read_gray, read_shape):
+        for read in (read_gray, picture_size):
             with pytest.raises(InputError, match=reason) as caught:
                 read(tmp_path / name)
             assert str(tmp_path / name) in str(caught.value)
@@ -190,9 +192,9 @@ def test_a_bomb_is_refused(tmp_path):
 
 def test_write_then_read(tmp_path, pixels):
     path = tmp_path / "new" / "folder" / "a.png"
-    write_gray(path, pixels)
+    write_picture(path, pixels)
     assert np.array_equal(read_gray(path), pixels)
-    write_gray(path, 255 - pixels)
+    write_picture(path, 255 - pixels)
     assert np.array_equal(read_gray(path), 255 - pixels)
     assert [file.name for file in path.parent.iterdir()] == ["a.png"]
 
@@ -203,7 +205,7 @@ def test_write_then_read(tmp_path, pixels):
 )
 def test_write_refuses_other_arrays(tmp_path, bad):
     with pytest.raises(InputError, match="uint8 array of shape"):
-        write_gray(tmp_path / "a.png", bad)
+        write_picture(tmp_path / "a.png", bad)
     assert not list(tmp_path.iterdir())
 
 
@@ -212,28 +214,28 @@ def test_write_over_a_folder_or_below_a_file_is_a_resource_error(tmp_path, pixel
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "file" / "a.png", tmp_path / "folder"):
         with pytest.raises(ResourceError) as caught:
-            write_gray(path, pixels)
+            write_picture(path, pixels)
         assert str(path) in str(caught.value)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, pixels, monkeypatch):
     path = tmp_path / "a.png"
-    write_gray(path, pixels)
+    write_picture(path, pixels)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ResourceError, match="No space left"):
-        write_gray(path, 255 - pixels)
+        write_picture(path, 255 - pixels)
     assert np.array_equal(read_gray(path), pixels)
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_content_in_memory_decodes_as_the_file(tmp_path, rgb):
     Image.fromarray(rgb).save(tmp_path / "a.jpg")
-    assert np.array_equal(decode_gray((tmp_path / "a.jpg").read_bytes(), name="a"), read_gray(tmp_path / "a.jpg"))
+    assert np.array_equal(read_gray((tmp_path / "a.jpg").read_bytes(), name="a"), read_gray(tmp_path / "a.jpg"))
     for data, reason in ((b"", "0 bytes"), (b"no image", "not a whole")):
         with pytest.raises(InputError, match=rf"record 7 .*{reason}"):
-            decode_gray(data, name="record 7")
+            read_gray(data, name="record 7")

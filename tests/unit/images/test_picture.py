@@ -6,8 +6,8 @@ import tifffile
 from PIL import Image
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.picture import picture_size, read_picture
-from camfuse_jax.images.read import Limits
+from camfuse_jax.images.bounds import Limits
+from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.images.write import write_picture
 
 PROFILE = b"a profile" * 20

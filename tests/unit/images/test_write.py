@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from camfuse_jax.errors import InputError, ResourceError, UsageError
-from camfuse_jax.images.write import read_stamp, to_depth, write_picture
+from camfuse_jax.images.write import read_provenance, to_depth, write_picture
 
 GRAY = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
@@ -18,12 +18,12 @@ def test_stamp_is_read_back(tmp_path, suffix, dtype):
     if suffix == ".jpg" and dtype == np.uint16:
         pytest.skip("JPEG holds 8 bits")
     path = tmp_path / f"a{suffix}"
-    write_picture(path, GRAY.astype(dtype), stamp="made of 12")
-    assert read_stamp(path) == "made of 12"
+    write_picture(path, GRAY.astype(dtype), provenance="made of 12")
+    assert read_provenance(path) == "made of 12"
     write_picture(path, GRAY.astype(dtype))
-    assert read_stamp(path) is None
+    assert read_provenance(path) is None
     path.write_bytes(b"something else")
-    assert read_stamp(path) is None
+    assert read_provenance(path) is None
 
 
 def test_what_jpeg_cannot_hold_is_refused(tmp_path):

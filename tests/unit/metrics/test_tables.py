@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 from camfuse_jax.metrics.baselines import BASELINES, average, contrast_preserving_sum, maximum
 from camfuse_jax.metrics.compare import holm, ranks, significance
 from camfuse_jax.metrics.export import csv_text, markdown, write_tables
@@ -30,7 +30,7 @@ def pairs():
 @pytest.fixture
 def folder(tmp_path, pairs):
     for name, ir, vis in pairs:
-        write_gray(tmp_path / "mine" / f"{name}.png", average(ir, vis))
+        write_picture(tmp_path / "mine" / f"{name}.png", average(ir, vis))
     return tmp_path / "mine"
 
 
@@ -72,8 +72,8 @@ def test_stamp_tells_images_definitions_and_protocols_apart(pairs):
 
 def test_folders_that_do_not_fit_are_refused_with_a_list(pairs, folder):
     (folder / "p0.png").unlink()
-    write_gray(folder / "other.png", np.zeros((5, 5), np.uint8))
-    write_gray(folder / "p3.png", np.zeros((50, 49), np.uint8))
+    write_picture(folder / "other.png", np.zeros((5, 5), np.uint8))
+    write_picture(folder / "p3.png", np.zeros((50, 49), np.uint8))
     with pytest.raises(InputError) as caught:
         score_folders(pairs, {"mine": folder})
     for said in ("mine", "1 missing: p0", "1 of no pair: other", "p3 is 50 x 49, its sources 50 x 50"):

@@ -15,8 +15,8 @@ from served import ask, form, fuse, served
 from small_nets import small_params
 
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.images.picture import read_picture_file
-from camfuse_jax.images.read import Limits
+from camfuse_jax.images.bounds import Limits
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.serve import app
 from camfuse_jax.serve.app import Bounds, make_app
@@ -53,7 +53,7 @@ def no_files(tmp_path, monkeypatch):
 
 
 def picture(uri):
-    return read_picture_file(io.BytesIO(base64.b64decode(uri.partition(",")[2])), "reply")
+    return read_picture(base64.b64decode(uri.partition(",")[2]), name="reply")
 
 
 def test_the_page_is_one_document_with_a_strict_policy(port):

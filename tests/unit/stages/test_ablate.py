@@ -11,7 +11,7 @@ from small_nets import small_params
 from camfuse_jax.config import ClassifierConfig, Config
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.fusion.params import save_params, with_rule
-from camfuse_jax.images.picture import write_gray
+from camfuse_jax.images.write import write_picture
 
 
 def _pairs(count=2, seed=0):
@@ -120,6 +120,6 @@ def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypat
 def _dataset(folder):
     for name, *both in _pairs(3):
         for kind, image in zip(("ir", "vis"), both, strict=True):
-            write_gray(folder / kind / f"{name}.png", image)
+            write_picture(folder / kind / f"{name}.png", image)
     (folder / "splits.json").write_text('{"train": ["p0"], "test": ["p1", "p2"]}')
     return folder
