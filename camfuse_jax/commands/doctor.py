@@ -55,7 +55,8 @@ class Doctor:
             raise SomeFailedError(f"{len(problems)} things to look at, listed above.")
 
     def _pairing(self):
-        from camfuse_jax.data.pairs import find_pairing, read_table
+        from camfuse_jax.data.pairs import find_pairing
+        from camfuse_jax.data.tables import read_table
 
         if self.csv is not None:
             return read_table(self.csv)

@@ -116,6 +116,7 @@ class Fuse:
             "shard": None if shard is None else str(shard),
             "counts": counts | {"unpaired": len(pairing.problems)},
             "unpaired": list(pairing.problems),
+            "notes": list(pairing.notes),
             "pairs": [result.as_json() for result in results],
         }
         return report, _failure(results, pairing)
@@ -140,7 +141,8 @@ class Fuse:
         return Shard(cluster.process + 1, cluster.processes)
 
     def _pairing(self) -> "Pairing":
-        from camfuse_jax.data.pairs import Pairing, find_pairing, read_table
+        from camfuse_jax.data.pairs import Pairing, find_pairing
+        from camfuse_jax.data.tables import read_table
 
         if self.csv is not None:
             if self.ir is not None or self.pattern is not None:
@@ -177,6 +179,8 @@ class Fuse:
             where = f"made with the same settings in {self.out}"
             print(f"skipped: {len(skipped)} of {len(results)} there already, {where}")
         _print_remarks({}, _grouped_notes(results, alone=len(pairing.pairs) == 1))
+        for note in pairing.notes:
+            print(f"note: {note}", file=sys.stderr)
         for problem in pairing.problems:
             print(f"not paired: {problem}", file=sys.stderr)
 

@@ -1,6 +1,7 @@
 """Which infrared file belongs to which visible one, by name, folder, pattern or table; and what belongs to none."""
 
 import dataclasses
+import glob
 import json
 import os
 import re
@@ -14,8 +15,9 @@ from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.read import READABLE_SUFFIXES, picture_size
 
 # The better known a word is for one camera, the earlier it stands: of several files of a scene the first is taken.
-IR_WORDS = ("lwir", "thermal", "therm", "thermo", "tir", "fir", "infrared", "ir", "inf", "th", "previewdata") + (
-    *("mwir", "swir", "nir"),
+IR_WORDS = (
+    *("lwir", "thermal", "therm", "thermo", "tir", "fir", "infrared", "ir", "inf", "th"),
+    *("previewdata", "mwir", "swir", "nir"),
 )
 VIS_WORDS = ("vis", "vi", "visible", "visual", "rgb", "eo", "co", "wide", "zoom", "photo", "color", "colour")
 _KINDS = {"ir": IR_WORDS, "vis": VIS_WORDS}
@@ -228,11 +230,9 @@ def _files(folder: Path) -> list[Path]:
 
 def _tree(root: Path) -> Iterator[Path]:
     """A folder and those below it, sorted, without links and hidden ones."""
-    count = 0
-    for folder, names, _ in os.walk(root):
+    for count, (folder, names, _) in enumerate(os.walk(root)):
         names[:] = sorted(name for name in names if not name.startswith("."))
         depth = len(Path(folder).relative_to(root).parts)
-        count += 1
         if depth >= _DEEPEST or count > _LARGEST_TREE:
             names.clear()
         yield Path(folder)
@@ -382,7 +382,20 @@ def _two_folders(ir_folder: Path, vis_folder: Path) -> Pairing:
             left[kind][without_word(stem, _KINDS[kind]) or _without_letter(stem, _LETTER[kind])] += keys[stem]
     second = _by_keys(*left.values(), taken=same)
     pairs = sorted((*first.pairs, *second.pairs))
-    return Pairing(tuple(pairs), (*first.problems, *second.problems))
+    problems = [_with_reason(text, ir_folder, vis_folder) for text in (*first.problems, *second.problems)]
+    return Pairing(tuple(pairs), tuple(problems))
+
+
+def _with_reason(problem: str, *folders: Path) -> str:
+    """Adds to a file without a partner the file of its name that no image reader knows."""
+    if not problem.endswith(" has no partner"):
+        return problem
+    shown = problem.removesuffix(" has no partner")
+    for folder in folders:
+        for path in folder.glob(f"{glob.escape(Path(shown).stem)}.*"):
+            if path.suffix.lower() not in READABLE_SUFFIXES:
+                return f"{problem}: {_shown(path)} is of a kind that is not read"
+    return problem
 
 
 def _without_letter(stem: str, letter: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from camfuse_jax.data.splits import data_root, find_pairs, load_splits, pair_paths, read_split
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.write import write_picture
+from camfuse_jax.images.write import picture_bytes
 
 REAL = Path(os.environ.get("CAMFUSE_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 
@@ -18,7 +18,7 @@ def _folder(root, ir, vis):
     for side, names in (("ir", ir), ("vis", vis)):
         (root / side).mkdir(parents=True)
         for name in names:
-            write_picture(root / side / name, np.zeros((2, 2), np.uint8))
+            (root / side / name).write_bytes(picture_bytes(np.zeros((2, 2), np.uint8)))
     return root
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfuse_jax.data.pairs import IR_WORDS, VIS_WORDS, find_pairing, read_table, without_word
+from camfuse_jax.data.pairs import IR_WORDS, VIS_WORDS, find_pairing, without_word
+from camfuse_jax.data.tables import read_table
 from camfuse_jax.errors import InputError, UsageError
 
 
