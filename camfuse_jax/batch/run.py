@@ -209,7 +209,7 @@ def _write(job: FuseJob, result: Result, path: pathlib.Path, samples: np.ndarray
         UsageError: A file of that name has appeared, or was written anew, that was not made as this one is.
         ResourceError: It cannot be written.
     """
-    content = picture_bytes(samples, kind=file_format(path), name=path, stamp=result.tag, **extra)
+    content = picture_bytes(samples, kind=file_format(path), name=path, provenance=result.tag, **extra)
     if path in result.replaced:
         if path.exists() and signature(path) != result.replaced[path]:
             check_replaceable(path, result.tag)
