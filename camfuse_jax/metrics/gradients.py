@@ -1,4 +1,8 @@
-"""Metrics from differences of neighboring pixels: AG, SF, Qabf and a noise estimate. Exact path, float64."""
+"""Metrics from differences of neighboring pixels: AG, SF, Qabf and a noise estimate. Float64.
+
+Here and in the other files a metric takes `(ir, vis, fused)`, gray (h, w) in [0, 255], and raises UndefinedMetricError
+where it has no value: a side is too short (`Metric.min_size`), or what its text names.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,9 +19,6 @@ def average_gradient(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
 
     One-sided differences on the border, as `numpy.gradient`. This is Tang's `AG_evaluation.m`; the divisor makes it a
     little larger than a mean. Source: Cui et al., Optics Communications 341, 2015.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 2 pixels.
     """
     steepness = _steepness(ir, vis, fused)
     height, width = steepness.shape
@@ -25,20 +26,12 @@ def average_gradient(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
 
 
 def average_gradient_mean(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """AG as a plain mean over the pixels, as CDDFuse's evaluator has it; about half a percent below `AG`.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 2 pixels.
-    """
+    """AG as a plain mean over the pixels, as CDDFuse's evaluator has it; about half a percent below `AG`."""
     return float(_steepness(ir, vis, fused).mean())
 
 
 def average_gradient_forward(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """AG from forward differences: mean of sqrt((dx^2 + dy^2) / 2) over the (h - 1)(w - 1) pixels that have both.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 2 pixels.
-    """
+    """AG from forward differences: mean of sqrt((dx^2 + dy^2) / 2) over the (h - 1)(w - 1) pixels that have both."""
     _, _, fused = as_triplet(ir, vis, fused)
     require_size("AG_FORWARD", fused, at_least=2)
     dx, dy = fused[:-1, 1:] - fused[:-1, :-1], fused[1:, :-1] - fused[:-1, :-1]
@@ -49,9 +42,6 @@ def spatial_frequency(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
     """SF: sqrt(mean squared horizontal difference + mean squared vertical difference), each over its own differences.
 
     Source: Eskicioglu and Fisher, IEEE Trans. Communications 43, 1995.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 2 pixels.
     """
     _, _, fused = as_triplet(ir, vis, fused)
     require_size("SF", fused, at_least=2)
@@ -59,11 +49,7 @@ def spatial_frequency(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
 
 
 def spatial_frequency_unit(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """SF of the image on [0, 1], as Tang's tables print it: `SF` / 255.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 2 pixels.
-    """
+    """SF of the image on [0, 1], as Tang's tables print it: `SF` / 255."""
     return spatial_frequency(ir, vis, fused) / 255.0
 
 
@@ -73,9 +59,6 @@ def edge_transfer(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
     Zero padding, no exponent on the weights, and an orientation of pi/2 where the horizontal response is exactly 0: the
     form of `analysis_Qabf.m` and of CDDFuse's evaluator. Because of the padding an image's frame counts as an edge.
     Source: Xydeas and Petrovic, Electronics Letters 36, 2000.
-
-    Raises:
-        UndefinedMetricError: Both sources are black, there is no edge to transfer.
     """
     ir, vis, fused = as_triplet(ir, vis, fused)
     target = _sobel_polar(fused)
@@ -96,9 +79,6 @@ def noise_level(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
 
     sqrt(pi / 2) times the mean absolute response of (1, -2, 1) x (1, -2, 1), over 6. Lines and texture add to it: a
     guide to reading EN, AG and SF, not a verdict. Source: Immerkaer, CVIU 64, 1996.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 3 pixels.
     """
     _, _, fused = as_triplet(ir, vis, fused)
     require_size("NOISE", fused, at_least=3)

@@ -1,4 +1,4 @@
-"""Metrics from gray-level statistics: EN, SD, MI, CC, SCD, PSNR. Exact path, float64."""
+"""Metrics from gray-level statistics: EN, SD, MI, CC, SCD, PSNR. Float64."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -46,11 +46,7 @@ def mutual_information_tang(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> 
 
 
 def correlation_coefficient(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """CC: mean Pearson correlation of the fused image with the two sources, in [-1, 1].
-
-    Raises:
-        UndefinedMetricError: An image is constant.
-    """
+    """CC: mean Pearson correlation of the fused image with the two sources, in [-1, 1]."""
     ir, vis, fused = as_triplet(ir, vis, fused)
     return (_pearson("CC", ir, fused, "ir and fused") + _pearson("CC", vis, fused, "vis and fused")) / 2
 
@@ -59,9 +55,6 @@ def sum_of_correlations_of_differences(ir: ArrayLike, vis: ArrayLike, fused: Arr
     """SCD: corr(fused - vis, ir) + corr(fused - ir, vis), in [-2, 2].
 
     Source: Aslantas and Bendes, AEU 69, 2015.
-
-    Raises:
-        UndefinedMetricError: A source is constant, or the fused image is one source plus a constant.
     """
     ir, vis, fused = as_triplet(ir, vis, fused)
     from_ir = _pearson("SCD", fused - vis, ir, "fused - vis and ir")
@@ -69,20 +62,12 @@ def sum_of_correlations_of_differences(ir: ArrayLike, vis: ArrayLike, fused: Arr
 
 
 def peak_signal_to_noise(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """PSNR in dB: 10 log10(255^2 / mean of the two mean squared errors), at least 0 dB.
-
-    Raises:
-        UndefinedMetricError: The three images are identical, the ratio is unbounded.
-    """
+    """PSNR in dB: 10 log10(255^2 / mean of the two mean squared errors), at least 0 dB."""
     return float(10 * np.log10(255.0**2 / _mean_squared_error(ir, vis, fused)))
 
 
 def peak_signal_to_noise_own_peak(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """PSNR in dB with the fused image's own maximum as the peak, as CDDFuse's evaluator has it.
-
-    Raises:
-        UndefinedMetricError: The three images are identical, or the fused image is black.
-    """
+    """PSNR in dB with the fused image's own maximum as the peak, as CDDFuse's evaluator has it."""
     error, peak = _mean_squared_error(ir, vis, fused), float(as_gray(fused).max())
     if peak == 0.0:
         raise UndefinedMetricError("PSNR_PEAK is undefined: the fused image is black, its peak is 0.", "Use PSNR.")
@@ -90,11 +75,7 @@ def peak_signal_to_noise_own_peak(ir: ArrayLike, vis: ArrayLike, fused: ArrayLik
 
 
 def peak_signal_to_noise_mixed_range(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """PSNR with errors on [0, 1] but the peak 255, as Tang's published tables have it: 48.13 dB above `PSNR`.
-
-    Raises:
-        UndefinedMetricError: The three images are identical.
-    """
+    """PSNR with errors on [0, 1] but the peak 255, as Tang's published tables have it: 48.13 dB above `PSNR`."""
     return peak_signal_to_noise(ir, vis, fused) + float(20 * np.log10(255.0))
 
 

@@ -106,16 +106,28 @@ class PairFacts:
 PictureMeasure = Callable[[PairFacts, Gray], float]
 
 
+def target_fates(pair: PairFacts, fused: Gray) -> list[tuple[Target, str]]:
+    """What became of each warm target: `kept`, `weak` or `inverted`.
+
+    Kept is at least half of the infrared contrast, of which 60 levels at most count; inverted is darker than the
+    surroundings by more than 5 levels.
+    """
+    fates = []
+    for target, wanted in pair.targets:
+        contrast = target.contrast(fused)
+        kept = contrast >= 0.5 * min(wanted, _ENOUGH_CONTRAST)
+        fates.append((target, "kept" if kept else "inverted" if contrast < -_INVERTED_LEVELS else "weak"))
+    return fates
+
+
 def targets_kept(pair: PairFacts, fused: Gray) -> float:
-    """KEPT: per cent of the warm targets that keep half of their infrared contrast (60 levels of it at most count)."""
-    kept = [t.contrast(fused) >= 0.5 * min(contrast, _ENOUGH_CONTRAST) for t, contrast in _targets("KEPT", pair)]
-    return 100.0 * sum(kept) / len(kept)
+    """KEPT: per cent of the warm targets that keep enough of their infrared contrast (see `target_fates`)."""
+    return _share_of_targets("KEPT", "kept", pair, fused)
 
 
 def targets_inverted(pair: PairFacts, fused: Gray) -> float:
-    """INVERTED: per cent of the warm targets that are darker than their surroundings by more than 5 levels."""
-    inverted = [target.contrast(fused) < -_INVERTED_LEVELS for target, _ in _targets("INVERTED", pair)]
-    return 100.0 * sum(inverted) / len(inverted)
+    """INVERTED: per cent of the warm targets that come out darker than their surroundings (see `target_fates`)."""
+    return _share_of_targets("INVERTED", "inverted", pair, fused)
 
 
 def target_count(pair: PairFacts, fused: Gray) -> float:
@@ -176,12 +188,13 @@ def of_images(measure: PictureMeasure) -> Callable[[ArrayLike, ArrayLike, ArrayL
     return function
 
 
-def _targets(key: str, pair: PairFacts) -> list[tuple[Target, float]]:
-    if not pair.targets:
+def _share_of_targets(key: str, wanted: str, pair: PairFacts, fused: Gray) -> float:
+    fates = [fate for _, fate in target_fates(pair, fused)]
+    if not fates:
         raise UndefinedMetricError(
             f"{key} is undefined: the infrared image shows no warm target.", "Leave this image or this metric out."
         )
-    return pair.targets
+    return 100.0 * fates.count(wanted) / len(fates)
 
 
 def _noise_where(image: Gray, flat: Bool[np.ndarray, "h w"]) -> float:

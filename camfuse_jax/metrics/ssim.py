@@ -36,11 +36,6 @@ def structural_similarity(a: ArrayLike, b: ArrayLike, *, border: str = "replicat
 
     Returns:
         A value in [-1, 1]; 1 for identical images, constant ones included.
-
-    Raises:
-        InputError: Not gray images of one size.
-        UndefinedMetricError: `border="crop"` and a side is shorter than 11 pixels.
-        ValueError: Another `border`.
     """
     a, b = as_gray(a, name="a"), as_gray(b, name="b")
     require_same_shape(a=a, b=b)
@@ -54,7 +49,7 @@ def structural_similarity(a: ArrayLike, b: ArrayLike, *, border: str = "replicat
 
 
 def ms_ssim(a: ArrayLike, b: ArrayLike) -> float:
-    """Five-scale SSIM of two images.
+    """Five-scale SSIM of two images, in [-1, 1].
 
     Windows wholly inside, 2 x 2 means between scales, an odd last row or column is dropped. A negative mean
     keeps its sign under the fractional exponent: sign(x) |x|^w. (piq and others set it to 0.)
@@ -66,10 +61,6 @@ def ms_ssim(a: ArrayLike, b: ArrayLike) -> float:
 
     Returns:
         A value in [-1, 1]; 1 for identical images.
-
-    Raises:
-        InputError: Not gray images of one size.
-        UndefinedMetricError: A side is shorter than 176 pixels.
     """
     a, b = as_gray(a, name="a"), as_gray(b, name="b")
     require_same_shape(a=a, b=b)
@@ -94,9 +85,6 @@ def summed_uniform_ssim(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> floa
     """SSIM2: *sum* over both sources of SSIM with a uniform 7 x 7 window, sample covariance, cropped border and L = 2.
 
     L = 2 although the levels are 0..255: what scikit-image before 0.20 took for float images, hence CDDFuse's tables.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 7 pixels.
     """
     ir, vis, fused = as_triplet(ir, vis, fused)
     require_size("SSIM2", fused, at_least=7)
@@ -104,11 +92,7 @@ def summed_uniform_ssim(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> floa
 
 
 def mean_ms_ssim(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """MS-SSIM: mean of `ms_ssim(fused, ir)` and `ms_ssim(fused, vis)`, in [-1, 1].
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 176 pixels.
-    """
+    """MS-SSIM: mean of `ms_ssim(fused, ir)` and `ms_ssim(fused, vis)`, in [-1, 1]."""
     return (ms_ssim(fused, ir) + ms_ssim(fused, vis)) / 2
 
 

@@ -33,10 +33,6 @@ def vif(reference: ArrayLike, image: ArrayLike) -> float:
     Returns:
         At least 0; 1 for identical images; above 1 if the contrast is raised without noise. A reference without any
         variance holds no information that could be lost: 1, as CDDFuse's evaluator and piq define it.
-
-    Raises:
-        InputError: Not gray images of one size.
-        UndefinedMetricError: A side is shorter than 41 pixels.
     """
     reference, image = as_gray(reference, name="reference"), as_gray(image, name="image")
     require_same_shape(reference=reference, image=image)
@@ -45,11 +41,7 @@ def vif(reference: ArrayLike, image: ArrayLike) -> float:
 
 
 def summed_vif(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """VIF: *sum* of `vif(ir, fused)` and `vif(vis, fused)`.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 41 pixels.
-    """
+    """VIF: *sum* of `vif(ir, fused)` and `vif(vis, fused)`."""
     ir, vis, fused = as_triplet(ir, vis, fused)
     require_size("VIF", fused, at_least=VIF_MIN_SIZE)
     scales = _pyramid(fused)
@@ -57,11 +49,7 @@ def summed_vif(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
 
 
 def mean_vif(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike) -> float:
-    """VIF as a *mean* over both sources: half of `VIF`.
-
-    Raises:
-        UndefinedMetricError: A side is shorter than 41 pixels.
-    """
+    """VIF as a *mean* over both sources: half of `VIF`."""
     return summed_vif(ir, vis, fused) / 2
 
 

@@ -1,145 +1,29 @@
-"""Which channels matter, and where in an image they act (Fig. 1)."""
+"""Which channels mattered in a pair: a weight counts for as much as the feature it is given to."""
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float64, UInt8
+from jaxtyping import Array, Float, Float64, UInt8
 
-from camfuse_jax import cam
-from camfuse_jax.config import Modality, NetConfig
+from camfuse_jax.config import Modality
 from camfuse_jax.fusion.dispatch import Buckets, run_by_size
-from camfuse_jax.fusion import spatial
 from camfuse_jax.fusion.forward import encode, to_unit
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.nets.build import make_classifier, make_encoder
 from camfuse_jax.nets.masking import Size, features_size, inside
-from camfuse_jax.system.runtime import compiler_options
-
-ROLES = ("highest weight", "smallest magnitude", "most negative")
-
-
-class ChannelMap(NamedTuple):
-    """One channel over one image.
-
-    Attributes:
-        channel: Its number.
-        weight: Its class weight W_c for the image's own class (Eq. 1).
-        heat: Where it acts, (h, w) in [0, 1] by its own extremes; zero everywhere if it is constant.
-    """
-
-    channel: int
-    weight: float
-    heat: Float[np.ndarray, "h w"]
-
-
-class ImageMaps(NamedTuple):
-    """What Fig. 1 shows of one image.
-
-    Attributes:
-        channels: One map per entry of `ROLES`.
-        cams: Class activation maps of both classes (Eq. 14), (2, h, w) in [0, 1], ordered as `Modality`.
-    """
-
-    channels: tuple[ChannelMap, ...]
-    cams: Float[np.ndarray, "2 h w"]
-
-
-def choose_channels(weights: Float[np.ndarray, " k"], active: Bool[np.ndarray, " k"]) -> tuple[int, int, int]:
-    """Channels with the highest class weight, the one nearest to zero, and the most negative one (`ROLES`).
-
-    Args:
-        weights: Class weights of the image's own class.
-        active: Channels that are not constant over the image; the others have nothing to show and are passed over
-            unless there are no others.
-    """
-    weights = np.asarray(weights, np.float64)
-    passed_over = ~active if active.any() else np.zeros(active.shape, bool)
-    high = np.where(passed_over, -np.inf, weights)
-    low, small = np.where(passed_over, np.inf, weights), np.where(passed_over, np.inf, np.abs(weights))
-    return int(high.argmax()), int(small.argmin()), int(low.argmin())
-
-
-def last_maps(
-    params: Params, ir: UInt8[np.ndarray, "h w"], vis: UInt8[np.ndarray, "h w"]
-) -> Float[np.ndarray, "2 rows cols k"]:
-    """The classifier's last feature maps (phi of Eqs. 12-14) of both images, ordered as `Modality`.
-
-    Args:
-        params: Weights.
-        ir: Infrared luminance.
-        vis: Visible luminance, same size.
-    """
-    images = jnp.stack([ir, vis]).astype(jnp.float32)[..., None] / 127.5 - 1
-    return np.asarray(jax.jit(_last, compiler_options=compiler_options())(params, images))
-
-
-def image_maps(
-    params: Params, last: Float[np.ndarray, "2 rows cols k"], modality: Modality, shape: tuple[int, int]
-) -> ImageMaps:
-    """Maps of one of the two images at the image's own size.
-
-    Args:
-        params: Weights.
-        last: From `last_maps`.
-        modality: Which image; its class decides which channels are chosen.
-        shape: Height and width of the image.
-    """
-    own = np.asarray(params.class_weights)[modality]
-    maps = jnp.asarray(last[modality])
-    every = cam.min_max(jnp.moveaxis(maps, -1, 0))
-    chosen = choose_channels(own, np.asarray(every).any(axis=(1, 2)))
-    single = every[np.array(chosen)]
-    both = cam.cam(jnp.stack([maps, maps]), params.class_weights)
-    large = np.asarray(_to_image(jnp.concatenate([single, both]), shape, params.net))
-    channels = tuple(ChannelMap(channel, float(own[channel]), large[i]) for i, channel in enumerate(chosen))
-    return ImageMaps(channels, large[len(chosen) :])
-
-
-def _last(params: Params, images_sym: Array) -> Array:
-    features, _ = make_encoder(params.net).apply({"params": params.encoder}, images_sym)
-    _, named = make_classifier(params.net).apply({"params": params.classifier}, features)
-    return named["last"]
-
-
-def _to_image(maps: Float[Array, "n rows cols"], shape: tuple[int, int], net: NetConfig) -> Float[Array, "n h w"]:
-    """Enlarges maps to the image; a map also covers the margin around it, which is cut off (as `fusion.explain`)."""
-    cell = 4 * int(np.prod(net.strides))
-    count, rows, cols = maps.shape
-    large = jax.image.resize(maps, (count, rows * cell, cols * cell), "linear")
-    return large[:, net.margin : net.margin + shape[0], net.margin : net.margin + shape[1]]
-
-
-# Which channels mattered in a pair: a weight counts for as much as the feature it is given to.
 
 
 def channel_sizes(
     params: Params, ir: UInt8[np.ndarray, "h w"], vis: UInt8[np.ndarray, "h w"], *, buckets: Buckets | None = None
 ) -> Float64[np.ndarray, "2 k"]:
-    """Size of each feature channel of both images, times its channel weight: what the weight acts on.
+    """Standard deviation of each feature channel over both images, times its channel weight.
 
-    With rule `spatial` that is the mean absolute detail (the terms of the activity that chooses), with the other rules
-    the root mean square of the feature (the terms of Eq. 5). A channel with a large weight but no signal is small here.
-
-    Args:
-        params: Weights from `load_params`.
-        ir: Infrared, gray levels.
-        vis: Visible, same shape.
-        buckets: As for `fuse`.
-
-    Returns:
-        Rows ordered as `Modality`; not negative.
+    A channel that is the same all over an image says nothing about it, and has size 0 whatever its weight. Rows are
+    ordered as `Modality`.
     """
     assert (Modality.IR, Modality.VIS) == (0, 1)  # the order in which the two images are encoded
     return np.asarray(run_by_size(_sizes, params, ir, vis, buckets=buckets), np.float64)
 
 
 def _sizes(params: Params, ir: UInt8[Array, "h w"], vis: UInt8[Array, "h w"], size: Size | None) -> Float[Array, "2 k"]:
-    pair = [to_unit(image[None, ..., None]) for image in (ir, vis)]
-    features = encode(params, *pair, size)
+    features = encode(params, to_unit(ir[None, ..., None]), to_unit(vis[None, ..., None]), size)
     mask = None if size is None else inside(features, features_size(params.net, size))
-    if params.fusion.rule == "spatial":
-        detail = spatial.feature_detail(params, pair, jnp.split(features, 2), size)
-        return params.channel_weights * jnp.mean(jnp.abs(jnp.concatenate(detail)), axis=(1, 2), where=mask)
-    return params.channel_weights * jnp.sqrt(jnp.mean(features**2, axis=(1, 2), where=mask))
+    return params.channel_weights * jnp.std(features, axis=(1, 2), where=mask)

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from camfuse_jax.config import Modality
 
 WIDTH, HEIGHT = 640.0, 180.0
+CURVE_NAMES = {"pixel": "pixel loss", "ssim": "SSIM", "cross_entropy": "cross entropy", "distance": "distance loss"}
+"""Quantities of a `metrics.jsonl` as a reader knows them; others stand for themselves."""
 _POINTS = 400  # of a curve; more cannot be seen at this width
 
 
@@ -108,7 +110,7 @@ def _line(name: str, points: Sequence[tuple[int, float]]) -> Line:
         f"{(step - first) / (last - first) * WIDTH:.1f},{HEIGHT - _part(value, low, high) * HEIGHT:.1f}"
         for step, value in shown
     )
-    return Line(name, drawn, low, high, values[-1], first, last)
+    return Line(CURVE_NAMES.get(name, name.replace("_", " ")), drawn, low, high, values[-1], first, last)
 
 
 def _part(value: float, low: float, high: float) -> float:

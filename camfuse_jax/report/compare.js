@@ -35,9 +35,9 @@
   };
 
   const opacity = (range) => {
-    const maps = range.closest("section").querySelector("[data-maps]");
+    const pair = range.closest("section");
     const show = () => {
-      maps.style.setProperty("--layer", range.value / 100);
+      pair.style.setProperty("--layer", range.value / 100);
       range.setAttribute("aria-valuetext", range.value + " %");
     };
     range.addEventListener("input", show);

@@ -1,4 +1,4 @@
-"""How the pages are made from their templates: all text escaped, style and script admitted by their hashes."""
+"""One self-contained HTML page about a set of fused pairs: arrays and tables in, text out."""
 
 import base64
 import hashlib
@@ -12,17 +12,19 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from camfuse_jax.config import Modality
+from camfuse_jax.metrics.picture import PairFacts, target_fates
 from camfuse_jax.metrics.table import ScoreTable
 from camfuse_jax.report import charts, pictures, scores
-from camfuse_jax.report.provenance import provenance
+from camfuse_jax.report.provenance import Provenance, provenance
+
+_OTHER_QUALITY = 72
+_TOP_CHANNELS = 32
+NAMES = {"contrast_preserving_sum": "contrast-preserving sum"}
+"""Methods whose names are identifiers, as a reader knows them."""
 
 
 def environment(*packages: str) -> jinja2.Environment:
-    """Templates of this folder, and first of all of other packages' folders.
-
-    Args:
-        *packages: Names of sub-packages of camfuse_jax, such as `serve`.
-    """
+    """Templates of this folder, and first of all of other packages' folders, such as `serve`: all text escaped."""
     loaders = [jinja2.PackageLoader("camfuse_jax", name) for name in (*packages, "report")]
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
@@ -45,13 +47,6 @@ def csp_hash(text: str) -> str:
 def _breakable(text: str) -> markupsafe.Markup:
     """A name that may be broken after its underscores: on a telephone long ones do not fit a line."""
     return markupsafe.escape(text).replace("_", markupsafe.Markup("_<wbr>"))
-
-
-# One self-contained HTML page about a set of fused pairs: arrays and tables in, text out.
-
-
-_OTHER_QUALITY = 72
-_TOP_CHANNELS = 32
 
 
 @dataclass(frozen=True)
@@ -103,107 +98,113 @@ def page_html(
         facts: What else a reader should know, label to text, such as the weights' name.
         training: Title to the lines of a `metrics.jsonl`.
 
-    Returns:
-        HTML5 text.
-
     Raises:
         InputError: If the tables are not comparable, or images of a pair differ in shape.
         UsageError: If `method` is not among the tables.
     """
-    template = environment().get_template("page.html.j2")
+    tests = scores.significance_rows(tables, against=method)
+    methods = [table.method for table in tables]
     weights = np.asarray(channel_weights, np.float64)
     order, preference = by_preference(weights), weights[Modality.IR] - weights[Modality.VIS]
-    rows = scores.method_rows(tables)
-    shown = [_pair(i, view, tables, method) for i, view in enumerate(pairs, start=1)]
-    return template.render(
-        title=title,
-        method=method,
-        facts=facts or {},
-        pairs=shown,
-        methods=[table.method for table in tables],
-        metrics=_metrics(tables[0]),
-        rows=rows,
-        place=scores.place_of(rows, method),
-        tests=scores.significance_rows(tables, against=method),
-        undefined={table.method: table.undefined() for table in tables if table.undefined()},
-        stamp=tables[0].tag,
-        bars=charts.mirrored_bars(weights, order, top=1.0),
-        ranges=[(weights[row].min(), weights[row].max()) for row in (Modality.IR, Modality.VIS)],
-        preferences=charts.mirrored_bars(np.maximum([preference, -preference], 0), order),
-        largest_preference=np.abs(preference).max(),
-        favored=[int((preference > 0).sum()), weights.shape[1]],
-        curves={name: charts.lines(records) for name, records in (training or {}).items()},
-        chart=(charts.WIDTH, charts.HEIGHT),
-        heat_colors=pictures.heat_gradient(),
-        share_colors=pictures.share_gradient(),
+    groups = scores.metric_groups(tables)
+    index = methods.index(method)
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            method=method,
+            methods=methods,
+            shown={name: NAMES.get(name, name) for name in methods},
+            index=index,
+            facts=facts or {},
+            pairs=[_pair(i, view, tables, index) for i, view in enumerate(pairs, start=1)],
+            groups=groups,
+            place=scores.standing(groups, index),
+            tests=tests,
+            undefined={table.method: table.undefined() for table in tables if table.undefined()},
+            tag=tables[0].tag,
+            definitions={key: tables[0].metric(key) for key in tables[0].metrics},
+            arrows=scores.ARROWS,
+            bars=charts.mirrored_bars(weights, order, top=1.0),
+            ranges=[(weights[row].min(), weights[row].max()) for row in (Modality.IR, Modality.VIS)],
+            preferences=charts.mirrored_bars(np.maximum([preference, -preference], 0), order),
+            largest_preference=np.abs(preference).max(),
+            favored=[int((preference > 0).sum()), weights.shape[1]],
+            curves={name: charts.lines(records) for name, records in (training or {}).items()},
+            chart=(charts.WIDTH, charts.HEIGHT),
+            heat_colors=pictures.heat_gradient(),
+            share_colors=pictures.share_gradient(),
+            fate_colors=pictures.FATE_COLORS,
+        )
     )
 
 
-def _pair(number: int, view: PairView, tables: Sequence[ScoreTable], method: str) -> dict[str, Any]:
+def _pair(number: int, view: PairView, tables: Sequence[ScoreTable], index: int) -> dict[str, Any]:
     origin = provenance(view.ir, view.vis, view.fused)
-    order = np.argsort(-view.channels.sum(axis=0), kind="stable")
-    rows = scores.image_rows(tables, view.name)
+    facts = PairFacts(*(np.asarray(image, np.float64) for image in (view.ir, view.vis)))
+    fates = target_fates(facts, np.asarray(view.fused, np.float64))
+    parts = view.channels / (view.channels.sum() or 1.0)
+    order = np.argsort(-parts.sum(axis=0), kind="stable")
+    groups = scores.image_groups(tables, view.name)
     height, width = view.fused.shape
     return {
         "id": f"pair-{number}",
         "name": view.name,
         "size": (width, height),
         "uris": {kind: pictures.png_uri(getattr(view, kind)) for kind in ("ir", "vis", "fused")},
+        "thumb": pictures.small_uri(view.fused, side=200),
         "others": {name: pictures.webp_uri(image, quality=_OTHER_QUALITY) for name, image in view.others.items()},
+        "origin": _layered(view.fused, pictures.share_uri(origin.share, origin.certainty)),
+        "outlines": pictures.outline_uri([(t.window, t.body, fate) for t, fate in fates], view.fused.shape),
         "maps": _maps(view, origin),
-        "rows": rows,
-        "own": next(row for row in rows if row.method == method),
-        "best": scores.best_of(rows),
-        "place": scores.place_of(rows, method),
+        "targets": {fate: sum(found == fate for _, found in fates) for fate in ("kept", "weak", "inverted")},
+        "groups": groups,
+        "place": scores.standing(groups, index),
         "share": _percent(_mean(origin.share, origin.certainty)),
         "detail": _percent(_mean(origin.detail_share, origin.certainty)),
         "alike": _percent(float(np.mean(origin.certainty < 0.5))),
         "residual": f"{np.sqrt(np.mean(origin.residual**2)):.1f}",
-        "bars": charts.mirrored_bars(_parts(view.channels), order[:_TOP_CHANNELS]),
+        "bars": charts.mirrored_bars(parts, order[:_TOP_CHANNELS]),
         "rest": max(len(order) - _TOP_CHANNELS, 0),
-        "rest_part": _percent(float(_parts(view.channels)[:, order[_TOP_CHANNELS:]].sum())),
-        "ir_part": _percent(float(_parts(view.channels)[Modality.IR].sum())),
+        "rest_part": _percent(float(parts[:, order[_TOP_CHANNELS:]].sum())),
+        "ir_part": _percent(float(parts[Modality.IR].sum())),
     }
 
 
-def _maps(view: PairView, origin: Any) -> list[dict[str, str]]:
-    """The four colored layers, each with what lies below it and what it says."""
-    bases = {kind: pictures.small_uri(getattr(view, kind)) for kind in ("ir", "vis", "fused")}
-    return [
+def _maps(view: PairView, origin: Provenance) -> list[dict[str, str]]:
+    """The maps below the first, each with what it means and what it does not."""
+    detail = _layered(view.fused, pictures.share_uri(origin.detail_share, origin.certainty))
+    maps = [
         {
-            "kind": "heat",
-            "title": f"Typical of {word}",
-            "alt": f"Class activation map of the {word} image, laid over it",
-            "base": bases[kind],
-            "layer": pictures.heat_uri(heat),
+            "title": "Where the detail came from",
+            "meaning": "The same mix, each part counted with the contrast that its source has there: a flat source "
+            "adds brightness but no detail. Not a judgment whether the detail is worth having.",
+            "alt": "Share of infrared and visible in the detail, laid over the fused image",
+            **detail,
         }
-        for kind, word, heat in (("ir", "infrared", view.ir_cam), ("vis", "visible", view.vis_cam))
-    ] + [
-        {
-            "kind": "share",
-            "title": name,
-            "alt": f"{name}: infrared or visible, laid over the fused image",
-            "base": bases["fused"],
-            "layer": pictures.share_uri(share, origin.certainty),
-        }
-        for name, share in (("Share of the mix", origin.share), ("Share of the detail", origin.detail_share))
     ]
+    for word, image, heat in (("infrared", view.ir, view.ir_cam), ("visible", view.vis, view.vis_cam)):
+        also = "" if word == "infrared" else " Lens flares and kerbs are typical of visible images and glow, too."
+        maps.append(
+            {
+                "title": f"What the classifier takes for typical of {word}",
+                "meaning": f"Where the classifier found what tells the {word} camera from the other. Not where the "
+                f"fused image took its pixels from, nor what is important.{also}",
+                "alt": f"Class activation map of the {word} image, laid over it",
+                **_layered(image, pictures.heat_uri(heat)),
+            }
+        )
+    return maps
 
 
-def _parts(channels: np.ndarray) -> np.ndarray:
-    """Parts of the whole, which sum to 1; zeros where there is nothing."""
-    return channels / (channels.sum() or 1.0)
+def _layered(below: np.ndarray, layer: str) -> dict[str, str]:
+    return {"base": pictures.small_uri(below), "layer": layer}
 
 
 def by_preference(weights: np.ndarray) -> np.ndarray:
     """Channels from the one that most prefers infrared to the one that most prefers visible."""
     return np.argsort(weights[Modality.VIS] - weights[Modality.IR], kind="stable")
-
-
-def _metrics(table: ScoreTable) -> list[tuple[str, str]]:
-    """Key and arrow of each metric."""
-    arrows = {"higher": "↑", "lower": "↓", "none": ""}
-    return [(key, arrows[str(table.tag["definitions"][key]["better"])]) for key in table.metrics]
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float:

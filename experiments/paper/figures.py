@@ -24,7 +24,7 @@ from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.metrics.evaluate import choose_weights, folders_or_peers
-from camfuse_jax.report.channels import ROLES, ImageMaps, image_maps, last_maps
+from paper.channel_maps import ROLES, ImageMaps, image_maps, last_maps
 from camfuse_jax.report.pictures import COLORS, overlay
 from paper.style import (
     BLUE,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from camfuse_jax.metrics.table import score_folders
-from camfuse_jax.report.scores import best_of, image_rows, method_rows, place_of, significance_rows
+from camfuse_jax.report.scores import image_groups, metric_groups, significance_rows, standing
 
 
 @pytest.fixture(scope="module")
@@ -19,37 +19,46 @@ def tables():
     return score_folders(pairs, {}, others={"copy": copy, "flat": flat}, metrics=("EN", "AG"), baselines=False)
 
 
+def _cells(groups):
+    """Cells of the first metric, one per method."""
+    return groups[0].rows[0].cells
+
+
 def test_means_spreads_and_ranks(tables):
-    copy, flat = method_rows(tables)
-    assert (flat.cells[0].text, flat.cells[0].spread, flat.cells[0].rank) == ("0.0000", "0.0000", "2")
-    assert copy.cells[0].best
-    assert not flat.cells[0].best
-    assert (copy.mean_rank, flat.mean_rank) == ("1.00", "2.00")
-    assert best_of([copy, flat])[0] == f"copy {copy.cells[0].text}"
+    (group,) = metric_groups(tables)
+    copy, flat = group.rows[0].cells
+    assert (flat.text, flat.spread, flat.rank) == ("0.0000", "0.0000", "2")
+    assert copy.best
+    assert not flat.best
+    assert group.mean_ranks == [1, 2]
+    assert [row.head for row in group.rows] == ["EN ↑", "AG ↑"]
+    assert (group.rows[1].name, group.rows[1].better) == ("average gradient", "higher is better")
 
 
 def test_one_image_has_its_own_scores_and_no_spread(tables):
-    copy, _ = image_rows(tables, "p2")
-    assert (copy.cells[0].text, copy.cells[0].spread) == ("1.0000", "")
+    copy, _ = _cells(image_groups(tables, "p2"))
+    assert (copy.text, copy.spread) == ("1.0000", "")
 
 
 def test_a_single_method_is_not_ranked(tables):
-    (row,) = method_rows(tables[:1])
-    assert (row.mean_rank, row.cells[0].rank, row.cells[0].best) == ("", "", False)
-    assert place_of([row], "copy") == ""
+    (group,) = metric_groups(tables[:1])
+    (cell,) = group.rows[0].cells
+    assert (group.mean_ranks, cell.rank, cell.best) == (None, "", False)
+    assert standing([group], 0) == ""
     assert significance_rows(tables[:1], against="copy") == []
 
 
-def test_places(tables):
-    assert place_of(method_rows(tables), "flat") == "mean rank 2.00, place 2 of 2"
-    same = [*method_rows(tables)[:1] * 2]
-    assert "shared place 1 of" in place_of([same[0], type(same[0])("twin", same[0].cells, "1.00")], "copy")
+def test_standing(tables):
+    groups = metric_groups(tables)
+    assert standing(groups, 0) == "mean rank 1.00, place 1 of 2"
+    assert standing(groups, 1) == "mean rank 2.00, place 2 of 2"
+    twins = metric_groups([tables[0], dataclasses.replace(tables[0], method="twin")])
+    assert standing(twins, 1) == "mean rank 1.50, shared place 1 of 2"
 
 
 def test_methods_that_tie_for_the_first_place_are_all_the_best(tables):
-    rows = method_rows([tables[0], dataclasses.replace(tables[0], method="twin"), tables[1]])
-    assert [(row.cells[0].rank, row.cells[0].best) for row in rows] == [("1.5", True), ("1.5", True), ("3", False)]
-    assert best_of(rows)[0] == f"copy, twin {rows[0].cells[0].text}"
+    cells = _cells(metric_groups([tables[0], dataclasses.replace(tables[0], method="twin"), tables[1]]))
+    assert [(cell.rank, cell.best) for cell in cells] == [("1.5", True), ("1.5", True), ("3", False)]
 
 
 def test_paired_tests_name_who_wins(tables):
@@ -59,7 +68,20 @@ def test_paired_tests_name_who_wins(tables):
 
 def test_undefined_values_are_said_to_be():
     pairs = [("tiny", np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8))]
-    tables = score_folders(pairs, {}, others={"a": {"tiny": np.zeros((1, 1), np.uint8)}}, metrics=("EN", "VIF"))
-    row = method_rows(tables)[0]
-    assert row.cells[1].text == "n/a"
-    assert best_of(method_rows(tables))[1] == ""
+    tables = score_folders(pairs, {}, others={"a": {"tiny": np.zeros((1, 1), np.uint8)}}, metrics=("EN", "VIF", "KEPT"))
+    scores, picture = metric_groups(tables)
+    assert [cell.text for cell in scores.rows[1].cells] == ["n/a"] * 4
+    assert not any(cell.best for cell in scores.rows[1].cells)
+    assert (picture.rows[0].head, picture.mean_ranks) == ("KEPT ↑", None)
+    assert picture.title != scores.title
+
+
+def test_lower_is_better_for_picture_measures():
+    pairs = [("p", np.full((20, 20), 90, np.uint8), np.full((20, 20), 90, np.uint8))]
+    same, off = np.full((20, 20), 90, np.uint8), np.full((20, 20), 99, np.uint8)
+    tables = score_folders(
+        pairs, {}, others={"same": {"p": same}, "off": {"p": off}}, metrics=("TONE",), baselines=False
+    )
+    (group,) = metric_groups(tables)
+    assert [(cell.text, cell.best) for cell in group.rows[0].cells] == [("0.0", True), ("9.0", False)]
+    assert (group.rows[0].head, group.mean_ranks) == ("TONE ↓", [1, 2])

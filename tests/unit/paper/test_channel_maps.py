@@ -7,7 +7,7 @@ from small_nets import small_params
 from camfuse_jax import cam
 from camfuse_jax.config import Modality
 from camfuse_jax.fusion.fuse import explain
-from camfuse_jax.report.channels import choose_channels, image_maps, last_maps
+from paper.channel_maps import choose_channels, image_maps, last_maps
 
 SHAPE = (30, 41)
 

@@ -12,7 +12,7 @@ from paper.figures import comparison_figure, curves_figure, heatmap_figure, weig
 from paper.style import PAGE, PAGE_HEIGHT, STYLE, Box, page_height, paginate, sheet_figure
 
 from camfuse_jax.config import Modality
-from camfuse_jax.report.channels import ChannelMap, ImageMaps
+from paper.channel_maps import ChannelMap, ImageMaps
 
 RNG = np.random.default_rng(4)
 
