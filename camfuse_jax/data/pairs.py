@@ -58,35 +58,9 @@ class Pairing:
     why_nothing: str = ""
 
 
-def image_files(folder: Path) -> dict[str, Path]:
-    """Image files directly in a folder, by their name without extension, sorted by that name.
-
-    Names are compared with their case, whatever the file system does, and in one Unicode form. Hidden files and files
-    that do not end like an image are passed over.
-
-    Raises:
-        InputError: The folder is absent or not a folder, or two images share a stem.
-    """
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"{folder} {what}.", "Give a folder of images.")
-    found: dict[str, Path] = {}
-    doubles = []
-    for path in sorted(folder.iterdir(), key=lambda entry: (entry.stem, entry.name)):
-        if path.name.startswith(".") or path.suffix.lower() not in READABLE_SUFFIXES or not path.is_file():
-            continue
-        stem = plain(path.stem)
-        if stem in found:
-            doubles.append(f"{found[stem].name} and {path.name}")
-        found.setdefault(stem, path)
-    if doubles:
-        raise InputError(f"{folder} holds two files of one name: {listing(doubles)}.", "Remove or rename one of each.")
-    return found
-
-
 def listing(items: Sequence[object]) -> str:
     """The items in one line, cut after the first ten with a count of the rest."""
-    shown = ", ".join(str(item) for item in items[:_SHOWN])
+    shown = ", ".join(map(str, items[:_SHOWN]))
     return shown if len(items) <= _SHOWN else f"{shown} and {len(items) - _SHOWN} more"
 
 
@@ -114,15 +88,13 @@ def find_pairing(ir: Path, vis: Path | None = None, *, pattern: tuple[str, str] 
     for path in (ir, vis):
         if path is not None and not path.exists() and not path.is_symlink():
             raise InputError(f"{path} does not exist.", "Check the path.")
-    if vis is None:
-        if not ir.is_dir():
-            raise UsageError(
-                f"{ir} is one file.", "Give an infrared and a visible file, a folder that holds both, or --csv FILE."
-            )
-    elif ir.is_dir() != vis.is_dir():
+    if vis is None and not ir.is_dir():
+        cure = "Give an infrared and a visible file, a folder that holds both, or --csv FILE."
+        raise UsageError(f"{ir} is one file.", cure)
+    if vis is not None and ir.is_dir() != vis.is_dir():
         folder, file = (ir, vis) if ir.is_dir() else (vis, ir)
         raise InputError(f"{folder} is a folder but {file} is a file.", "Give two files or two folders.")
-    elif not ir.is_dir():
+    if vis is not None and not ir.is_dir():
         return Pairing((Pair(vis.stem, ir, vis),))
     one = vis is None or os.path.realpath(vis) == os.path.realpath(ir)
     if pattern is not None:
@@ -131,9 +103,8 @@ def find_pairing(ir: Path, vis: Path | None = None, *, pattern: tuple[str, str] 
         pairing = _by_keys(*(_patterned(*side) for side in zip(sides, pattern, strict=True)))
     else:
         pairing = _one_folder(ir) if vis is None or one else _two_trees(ir, vis)
-    if pairing.pairs:
-        return pairing
-    return dataclasses.replace(pairing, why_nothing=_why_nothing([ir] if vis is None or one else [ir, vis], pairing))
+    why = "" if pairing.pairs else _why_nothing([ir] if vis is None or one else [ir, vis], pairing)
+    return dataclasses.replace(pairing, why_nothing=why)
 
 
 def without_word(stem: str, words: tuple[str, ...]) -> str | None:
@@ -166,11 +137,10 @@ def _camera(name: str) -> _Camera | None:
     """The camera that a folder, or a file among others of its scene, is named after."""
     if any(word in name.lower() for word in _NO_IMAGES):
         return None
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-    for text in (name, spaced):
+    for text in (name, re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)):
         matches = [(m.start(), kind, m) for kind, words in _KINDS.items() for m in _words_in(text, words)]
         if matches:
-            _, kind, match = min(matches)[:3]
+            _, kind, match = min(matches)
             return _Camera(kind, _KINDS[kind].index(match.group().lower()), _rest(text, match).lower())
     low = name.lower()
     for word in _LONG:
@@ -188,21 +158,18 @@ def _camera_folders(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
     sides = {kind: [(camera, path) for camera, path in named if camera.kind == kind] for kind in _KINDS}
     if not sides["ir"] or not sides["vis"]:
         return [], []
-    rests = sorted({c.rest for c, _ in sides["ir"]} & {c.rest for c, _ in sides["vis"]})
-    chosen = []
-    for rest in rests:
-        chosen.append(tuple(_best([(c, p) for c, p in sides[kind] if c.rest == rest]) for kind in _KINDS))
+    rests = sorted({camera.rest for camera, _ in sides["ir"]} & {camera.rest for camera, _ in sides["vis"]})
+    chosen = [
+        tuple(min((item for item in sides[kind] if item[0].rest == rest), key=_order)[1] for kind in _KINDS)
+        for rest in rests
+    ]
     if not rests:  # RoadScene: of cropinfrared and infrared, crop_HR_visible and crop_LR_visible two fit in size
         ways = [(one, two) for one in sides["ir"] for two in sides["vis"]]
         best = min(ways, key=lambda way: (not _same_size(way[0][1], way[1][1]), *map(_order, way)))
         chosen = [(best[0][1], best[1][1])]
     taken = {path for both in chosen for path in both}
-    left = [path for _, path in named if path not in taken]
-    return chosen, [f"{path}/ is passed over beside {chosen[0][0].name}/ and {chosen[0][1].name}/" for path in left]
-
-
-def _best(named: list[tuple[_Camera, Path]]) -> Path:
-    return min(named, key=_order)[1]
+    beside = f"is passed over beside {chosen[0][0].name}/ and {chosen[0][1].name}/"
+    return chosen, [f"{path}/ {beside}" for _, path in named if path not in taken]
 
 
 def _order(named: tuple[_Camera, Path]) -> tuple:
@@ -388,11 +355,9 @@ def _two_folders(ir_folder: Path, vis_folder: Path) -> Pairing:
 
 def _with_reason(problem: str, *folders: Path) -> str:
     """Adds to a file without a partner the file of its name that no image reader knows."""
-    if not problem.endswith(" has no partner"):
-        return problem
-    shown = problem.removesuffix(" has no partner")
-    for folder in folders:
-        for path in folder.glob(f"{glob.escape(Path(shown).stem)}.*"):
+    stem = Path(problem.removesuffix(" has no partner")).stem
+    if problem.endswith(" has no partner"):
+        for path in (path for folder in folders for path in folder.glob(f"{glob.escape(stem)}.*")):
             if path.suffix.lower() not in READABLE_SUFFIXES:
                 return f"{problem}: {_shown(path)} is of a kind that is not read"
     return problem
@@ -461,17 +426,16 @@ def _why_nothing(roots: list[Path], pairing: Pairing) -> str:
 
 def _guess_pattern(stems: list[str]) -> str:
     """The two beginnings or endings that share most names, as `--pattern` wants them; empty where there are none."""
-    for form, shown in (
-        (r"(?P<rest>.+)(?P<edge>[_-][^_-]+)", "'{name}%s'"),
-        (r"(?P<edge>[^_-]+[_-])(?P<rest>.+)", "'%s{name}'"),
-    ):
+    guesses = []
+    for form, shown in ((r"(.+)([_-][^_-]+)()", "'{name}%s'"), (r"()([^_-]+[_-])(.+)", "'%s{name}'")):
         rests = defaultdict(set)
         for match in filter(None, (re.fullmatch(form, stem) for stem in stems)):
-            rests[match["edge"]].add(match["rest"])
+            rests[match[2]].add(match[1] + match[3])
         most = sorted(rests, key=lambda edge: (-len(rests[edge]), edge))[:2]
         if len(most) == 2 and rests[most[0]] & rests[most[1]]:
-            return " ".join(shown % edge for edge in sorted(most))
-    return ""
+            words = all(re.search("[A-Za-z]", edge) for edge in most)  # numbers are more often frames than cameras
+            guesses.append((words, " ".join(shown % edge for edge in sorted(most))))
+    return max(guesses)[1] if guesses else ""
 
 
 def is_file(path: Path) -> bool:

@@ -5,11 +5,35 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from camfuse_jax.data.pairs import Pair, image_files, listing
+from camfuse_jax.data.pairs import Pair, listing, plain
 from camfuse_jax.errors import InputError
+from camfuse_jax.images.read import READABLE_SUFFIXES
 
 SPLITS_FILE = "splits.json"
 DATA_VARIABLE = "CAMFUSE_DATA"
+
+
+def image_files(folder: Path) -> dict[str, Path]:
+    """Image files directly in a folder, by their name without extension (with its case, in one Unicode form), sorted.
+
+    Raises:
+        InputError: The folder is absent or not a folder, or two images share a stem.
+    """
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {what}.", "Give a folder of images.")
+    found: dict[str, Path] = {}
+    doubles = []
+    for path in sorted(folder.iterdir(), key=lambda entry: (entry.stem, entry.name)):
+        if path.name.startswith(".") or path.suffix.lower() not in READABLE_SUFFIXES or not path.is_file():
+            continue
+        stem = plain(path.stem)
+        if stem in found:
+            doubles.append(f"{found[stem].name} and {path.name}")
+        found.setdefault(stem, path)
+    if doubles:
+        raise InputError(f"{folder} holds two files of one name: {listing(doubles)}.", "Remove or rename one of each.")
+    return found
 
 
 def find_pairs(root: Path) -> list[Pair]:

@@ -14,7 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from camfuse_jax.data.pairs import Pair, image_files, listing
+from camfuse_jax.data.pairs import Pair, listing
+from camfuse_jax.data.splits import image_files
 from camfuse_jax.errors import InputError, ResourceError
 from camfuse_jax.images.read import READABLE_SUFFIXES
 

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from camfuse_jax.config import Modality
-from camfuse_jax.data.pairs import Pair, find_pairing, image_files, listing
+from camfuse_jax.data.pairs import Pair, find_pairing, listing
 from camfuse_jax.data.sources import PairSource
-from camfuse_jax.data.splits import SPLITS_FILE
+from camfuse_jax.data.splits import SPLITS_FILE, image_files
 from camfuse_jax.data.workdir import NAMED, SYNTHETIC, Workdir
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import cut, plan_programs, run_by_size

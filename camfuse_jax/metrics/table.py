@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from camfuse_jax.data.pairs import image_files, listing
+from camfuse_jax.data.pairs import listing
+from camfuse_jax.data.splits import image_files
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.read import picture_size, read_gray
 from camfuse_jax.metrics.baselines import BASELINES

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from camfuse_jax.data.pairs import VIS_WORDS, Pair, image_files
+from camfuse_jax.data.pairs import VIS_WORDS, Pair
 from camfuse_jax.data.sources import PairSource
-from camfuse_jax.data.splits import pair_paths
+from camfuse_jax.data.splits import image_files, pair_paths
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import plan_programs

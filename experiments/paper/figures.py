@@ -16,16 +16,17 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from camfuse_jax.config import Modality
-from camfuse_jax.data.pairs import image_files, listing
+from camfuse_jax.data.pairs import listing
 from camfuse_jax.data.sources import PairSource
+from camfuse_jax.data.splits import image_files
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.metrics.evaluate import choose_weights, folders_or_peers
-from paper.channel_maps import ROLES, ImageMaps, image_maps, last_maps
 from camfuse_jax.report.pictures import COLORS, overlay
+from paper.channel_maps import ROLES, ImageMaps, image_maps, last_maps
 from paper.style import (
     BLUE,
     GRAY,

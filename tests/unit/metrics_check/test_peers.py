@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from metrics_check.agreement import agreement, agreement_markdown, peer_agreement, printed_like, reference_row
 
-from camfuse_jax.data.pairs import image_files
-from camfuse_jax.data.splits import pairs_of_split
+from camfuse_jax.data.splits import image_files, pairs_of_split
 from camfuse_jax.metrics.table import score
 
 FAST = ("EN", "AG", "SCD", "SF", "SD", "CC", "PSNR")
