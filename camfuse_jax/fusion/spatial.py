@@ -121,7 +121,7 @@ def _noise_counts(x: Pixels, whole: Cells) -> Float[Array, "n b"]:
     level = _pooled(x)
     usable = whole * (level > 2 * LEVEL) * (level < 253 * LEVEL)  # clipped noise is none
     n, bins = len(x), len(NOISE_LEVELS)
-    below = (noise < NOISE_LEVELS).astype(x.dtype).reshape(n, -1, bins)
+    below = (noise < NOISE_LEVELS.reshape(1, 1, 1, bins)).astype(x.dtype).reshape(n, -1, bins)
     return jnp.matmul(usable.reshape(n, 1, -1), below)[:, 0]  # as a product: XLA's own sum is five times slower
 
 
@@ -141,7 +141,7 @@ def _noise(counts: Float[Array, "n b"]) -> Float[Array, " n"]:
     below = jnp.concatenate([jnp.zeros_like(wanted), counts[:, :-1]], 1)
     part = jnp.clip((wanted - below) / jnp.maximum(counts - below, 1e-6), 0, 1)
     steps = jnp.diff(NOISE_LEVELS, prepend=0.0)
-    return _QUANTILE_TO_SIGMA * jnp.sum(part * steps, 1)
+    return _QUANTILE_TO_SIGMA * jnp.sum(part * steps[None], 1)
 
 
 def blend(

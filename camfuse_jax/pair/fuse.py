@@ -9,6 +9,7 @@ from scipy import ndimage
 from camfuse_jax.config import Backend
 from camfuse_jax.export.runtimes import fuse
 from camfuse_jax.fusion.dispatch import Buckets
+from camfuse_jax.fusion.forward import Context
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.color import luma_unit, with_luma
 from camfuse_jax.images.ranges import by_rows
@@ -28,6 +29,7 @@ def fuse_frame(
     buckets: Buckets | None = None,
     backend: Backend = "jax",
     max_memory: int | None = None,
+    context: Context | None = None,
 ) -> Float[np.ndarray, "h w *c"]:
     """Fuses the infrared image with the visible one's luma and puts the visible colors around the result.
 
@@ -43,6 +45,7 @@ def fuse_frame(
         buckets: As for `fuse`.
         backend: What computes, as for `export.fuse`.
         max_memory: As for `fuse`.
+        context: As for `fuse`.
 
     Returns:
         float32 in [0, 1], shaped as `vis_unit`, or (h, w) where `gray`.
@@ -53,7 +56,7 @@ def fuse_frame(
     """
     color = np.ndim(vis_unit) == 3
     luma = by_rows(_luma, vis_unit) if color else np.asarray(vis_unit, np.float32)
-    options = {"backend": backend, "buckets": buckets, "max_memory": max_memory}
+    options = {"backend": backend, "buckets": buckets, "max_memory": max_memory, "context": context}
     fused, only_ir = _fused_luma(params, np.asarray(ir_unit, np.float32), luma, ir_valid, vis_valid, options)
     if gray or not color:
         return fused
@@ -76,11 +79,16 @@ def _fused_luma(params: Params, ir: _Plane, luma: _Plane, ir_valid, vis_valid, o
     if not shown.any():
         return luma, only_ir
     (box,) = ndimage.find_objects(shown.astype(np.uint8))
-    seen = fill_nearest(np.where(only_ir, ir, luma)[box], shown[box])
-    fused = _fuse(params, np.where(ir_valid[box], ir[box], seen), seen, options)  # no edge where an image ends
-    result = luma.copy()
-    result[box] = np.where((ir_valid & vis_valid)[box], fused, np.where(only_ir, ir, luma)[box])
-    return result, only_ir
+    here = np.where(only_ir, ir, luma)
+    if options["backend"] == "jax":
+        masks = {"ir_valid": ir_valid[box], "vis_valid": vis_valid[box]}
+        options |= {name: mask for name, mask in masks.items() if not mask.all()}
+        fused = _fuse(params, ir[box], luma[box], options)
+    else:  # other backends know no masks: no edge may lie where an image ends
+        seen = fill_nearest(here[box], shown[box])
+        fused = _fuse(params, np.where(ir_valid[box], ir[box], seen), seen, options)
+    here[box] = np.where((ir_valid & vis_valid)[box], fused, here[box])
+    return here, only_ir
 
 
 def _fuse(params: Params, ir: _Plane, luma: _Plane, options: dict[str, Any]) -> _Plane:

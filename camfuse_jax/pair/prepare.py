@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, UInt
 
 from camfuse_jax.errors import InputError
 from camfuse_jax.images.color import luma_unit, scalar_from_rgb
-from camfuse_jax.images.picture import Picture
-from camfuse_jax.images.ranges import unit_samples
+from camfuse_jax.images.picture import Metadata, Picture
+from camfuse_jax.images.ranges import range_misses, unit_samples
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
 from camfuse_jax.pair.register import align, both, fill_nearest, find_shift, resize, resize_mask, warp, warp_mask
@@ -29,6 +29,7 @@ class PreparedPair:
         vis_valid: Where the visible one does.
         alpha: Opacity of the visible image, or None.
         icc: Its color profile, or None.
+        metadata: Of the image whose geometry the result has, or None.
         bits: Depth of the result, 8 or 16.
         notes: What a user should know; the same words for the same matter.
         details: Numbers that belong to this pair.
@@ -40,6 +41,7 @@ class PreparedPair:
     vis_valid: Bool[np.ndarray, "h w"] | None = None
     alpha: UInt[np.ndarray, "h w"] | None = None
     icc: bytes | None = None
+    metadata: Metadata | None = None
     bits: int = 8
     notes: tuple[str, ...] = ()
     details: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -73,8 +75,11 @@ def prepare_pair(ir: Picture, vis: Picture, settings: FrameSettings) -> Prepared
     ir_unit, note = scalar_ir(ir_unit)
     notes += [note] if note else []
     notes += ["ir: its alpha is left out"] if ir.alpha is not None else []
-    masks = getattr(ir, "valid", None), getattr(vis, "valid", None)
-    pair = PreparedPair(ir_unit, vis_unit, *masks, vis.alpha, vis.icc)
+    for kind, picture, policy in (("ir", ir, settings.ir_range), ("vis", vis, settings.vis_range)):
+        missed = range_misses(picture, policy)
+        notes += [f"{kind}: {missed}"] if missed else []
+    metadata = ir.metadata if settings.fit == "ir" and ir.size != vis.size else vis.metadata
+    pair = PreparedPair(ir_unit, vis_unit, ir.valid, vis.valid, vis.alpha, vis.icc, metadata)
     pair.details = {"ir range": ir_how, "vis range": vis_how}
     _fit_sizes(pair, settings, notes)
     _set_polarity(pair, settings, notes)

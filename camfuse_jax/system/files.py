@@ -7,6 +7,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import socket
 import time
 import uuid
@@ -42,10 +43,7 @@ def write_atomically(path: pathlib.Path, content: bytes | str, *, exclusive: boo
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if exclusive:
-            _link(partial, path)
-        else:
-            partial.replace(path)
+        publish(partial, path, exclusive=exclusive)
     finally:
         # The folder may be the very thing that is gone; the first error is the one to report.
         with contextlib.suppress(OSError):
@@ -82,7 +80,7 @@ def remove_partial_files(folder: pathlib.Path) -> None:
             match = _PARTIAL.fullmatch(path.name)
             if match and _is_dead(path, match[1], int(match[2], 16)):
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 _clean_once = functools.cache(lambda folder: remove_partial_files(pathlib.Path(folder)))
@@ -105,7 +103,11 @@ def _machine() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
-def _link(partial: pathlib.Path, path: pathlib.Path) -> None:
+def publish(partial: pathlib.Path, path: pathlib.Path, *, exclusive: bool) -> None:
+    """Gives a finished file its name at one moment; `exclusive` raises FileExistsError where the name is taken."""
+    if not exclusive:
+        partial.replace(path)
+        return
     try:
         os.link(partial, path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What is found once for a whole video, so that no frame is treated otherwise than its neighbors."""
+"""What is decided once for a whole video: ranges, polarity, color map, movement. Every frame is treated alike."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,24 +6,26 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Num
 
-from camfuse_jax.images.color import luma_unit, scalar_as, scalar_from_rgb
+from camfuse_jax.images.color import scalar_as, scalar_from_rgb
 from camfuse_jax.images.picture import Picture, depth
 from camfuse_jax.images.ranges import RangePolicy, limits_of
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
 from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
 from camfuse_jax.pair.register import align
+from camfuse_jax.video.frame import Frame
 
 Samples = Num[np.ndarray, "h w *c"]
+_GRAY = "equal channels"  # `Scalar.how` of a gray image stored as RGB
 
 
 @dataclasses.dataclass(frozen=True)
-class Settled:
+class VideoCalibration:
     """Constant treatment of a video's frames.
 
     Attributes:
         settings: With fixed ranges, polarity and movement.
-        ir_how: How infrared colors become one value (`color_maps.Scalar.how`); empty for gray.
+        ir_how: How infrared colors become one value (`Scalar.how`); empty for grayscale samples.
         ir_depth: Bits that carry values, and white.
         vis_depth: The same.
         notes: What a user should know.
@@ -37,19 +39,20 @@ class Settled:
     notes: tuple[str, ...] = ()
     details: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    def ready(self, ir: Samples, vis: Samples) -> PreparedPair:
-        """A pair of frames made ready for fusing.
+    def prepare(self, ir: Frame, vis: Frame) -> PreparedPair:
+        """A pair of frames prepared for fusing.
 
         Raises:
             InputError: Sizes differ and `fit` is `error`.
         """
-        return prepare_pair(*self._pictures(ir, vis), self.settings)
+        ir_picture = Picture(_one_channel(ir.samples, self.ir_how), *self.ir_depth, **_mask(ir))
+        return prepare_pair(ir_picture, Picture(vis.samples, *self.vis_depth, **_mask(vis)), self.settings)
 
-    def _pictures(self, ir: Samples, vis: Samples) -> tuple[Picture, Picture]:
-        return Picture(_one_channel(ir, self.ir_how), *self.ir_depth), Picture(vis, *self.vis_depth)
+    def _with(self, **settings: object) -> "VideoCalibration":
+        return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **settings))
 
 
-def settle(pairs: Sequence[tuple[Samples, Samples]], settings: FrameSettings) -> Settled:
+def calibrate_video(pairs: Sequence[tuple[Frame, Frame]], settings: FrameSettings) -> VideoCalibration:
     """Finds ranges, polarity, color map and movement from a few pairs of frames spread over a video.
 
     Ranges are those of all the pairs' samples together; the other things come from the pair in the middle, the
@@ -61,36 +64,61 @@ def settle(pairs: Sequence[tuple[Samples, Samples]], settings: FrameSettings) ->
     """
     middle = pairs[len(pairs) // 2]
     how, notes = "", []
-    if middle[0].ndim == 3:
-        scalar = scalar_from_rgb(middle[0] / np.float32(_top(middle[0])))
+    if middle[0].samples.ndim == 3:
+        scalar = scalar_from_rgb(middle[0].samples / np.float32(_top(middle[0].samples)))
         how = scalar.how
-        notes = [f"ir: {scalar.note}"] if how != "equal channels" else []  # every gray video comes as RGB
+        notes = [f"ir: {scalar.note}"] if how != _GRAY else []  # every gray video comes as RGB
     details: dict[str, str] = {}
-    irs = np.stack([_one_channel(ir, how) for ir, _ in pairs])
+    irs = _scene_samples([ir._replace(samples=_one_channel(ir.samples, how)) for ir, _ in pairs])
     ir_depth, ir_range = _limits(irs, settings.ir_range, "ir", details, notes)
-    vis_depth, vis_range = _limits(np.stack([vis for _, vis in pairs]), settings.vis_range, "vis", details, notes)
-    white = "black" if settings.ir_polarity == "black" else "white"
+    vis_depth, vis_range = _limits(_scene_samples([vis for _, vis in pairs]), settings.vis_range, "vis", details, notes)
     fixed = dataclasses.replace(
-        settings, ir_range=ir_range, vis_range=vis_range, ir_polarity=white, align="none", check=False
+        settings,
+        ir_range=ir_range,
+        vis_range=vis_range,
+        ir_polarity="black" if settings.ir_polarity == "black" else "white",
+        align="none",
+        check=settings.check and settings.align == "none",
     )
-    found = Settled(fixed, how, ir_depth, vis_depth)
+    calibration = VideoCalibration(fixed, how, ir_depth, vis_depth)
+    first = calibration.prepare(*middle)
+    notes += first.notes
+    details |= {name: value for name, value in first.details.items() if name not in details}
+    calibration = calibration._with(check=False)
     if settings.ir_polarity == "auto":
-        found = _with_polarity(found, pairs, notes, details)
+        frames = [calibration.prepare(*pair) for pair in pairs]
+        guesses = [guess_polarity(frame.ir_unit, frame.luma, frame.valid) for frame in frames]
+        details["ir polarity"] = f"skew {np.median([guess.skew for guess in guesses]):.2f}"
+        if sum(guess.strong for guess in guesses) > len(guesses) / 2:
+            notes.append("ir: looks black-hot and was inverted")
+            calibration = calibration._with(ir_polarity="black")
     if settings.align != "none":
-        found = _with_movement(found, middle, settings, details)
-    else:
-        checked = dataclasses.replace(found, settings=dataclasses.replace(found.settings, check=settings.check))
-        seen = checked.ready(*middle)
-        notes += seen.notes
-        details |= {name: value for name, value in seen.details.items() if name not in details}
-    return dataclasses.replace(found, notes=tuple(dict.fromkeys(notes)), details=details)
+        found = align(first.ir_unit, first.luma, settings.align, **first.masks)
+        details["alignment"] = f"confidence {found.confidence:.1f}, moved by up to {found.moved:.1f} px, constant"
+        before = settings.calibration or _scaling(middle[0].samples, first.ir_unit)
+        rows = (np.asarray(found.homography) @ np.array(before)).tolist()
+        calibration = calibration._with(calibration=tuple(map(tuple, rows)), fit="error")
+    return dataclasses.replace(calibration, notes=tuple(dict.fromkeys(notes)), details=details)
+
+
+def _mask(frame: Frame) -> dict[str, np.ndarray]:
+    return {} if frame.valid is None else {"valid": frame.valid}
+
+
+def _scene_samples(frames: list[Frame]) -> Samples:
+    """Samples of all frames together: whole frames, or where masks leave something out what is left."""
+    if all(frame.valid is None for frame in frames):
+        return np.stack([frame.samples for frame in frames])
+    scenes = [frame.samples if frame.valid is None else frame.samples[frame.valid] for frame in frames]
+    tail = frames[0].samples.shape[2:]
+    return np.concatenate([scene.reshape(-1, *tail) for scene in scenes])
 
 
 def _limits(samples, policy: RangePolicy, name: str, details: dict[str, str], notes: list[str]):
-    bits, top, told = depth(samples)
+    bits, top, remarks = depth(samples)
     low, high, how = limits_of(samples, top, bits, policy)
     details[f"{name} range"] = f"{low:g} to {high:g} ({how}), constant"
-    notes += [f"{name}: {one}" for one in told]
+    notes += [f"{name}: {remark}" for remark in remarks]
     return (bits, top), RangePolicy("fixed", low, high)
 
 
@@ -102,37 +130,14 @@ def _one_channel(ir: Samples, how: str) -> Samples:
     """Infrared samples as one value per pixel, on the scale and of the type they were stored in."""
     if ir.ndim == 2:
         return ir
+    if how == _GRAY and np.array_equal(ir[..., 0], ir[..., 1]) and np.array_equal(ir[..., 1], ir[..., 2]):
+        return np.ascontiguousarray(ir[..., 1])  # the luma of equal channels, without computing it
     top = _top(ir)
     values = scalar_as(ir / np.float32(top), how) * np.float32(top)
     return np.rint(values).astype(ir.dtype) if ir.dtype.kind == "u" else values
 
 
-def _luma(prepared: PreparedPair) -> np.ndarray:
-    vis = prepared.vis_unit
-    return luma_unit(vis).astype(np.float32) if vis.ndim == 3 else vis
-
-
-def _with_polarity(found: Settled, pairs, notes: list[str], details: dict[str, str]) -> Settled:
-    frames = [found.ready(*pair) for pair in pairs]
-    guesses = [guess_polarity(frame.ir_unit, _luma(frame)) for frame in frames]
-    inverted = sum(guess.strong for guess in guesses) > len(guesses) / 2
-    details["ir polarity"] = f"skew {np.median([guess.skew for guess in guesses]):.2f}"
-    if not inverted:
-        return found
-    notes.append("ir: looks black-hot and was inverted")
-    return dataclasses.replace(found, settings=dataclasses.replace(found.settings, ir_polarity="black"))
-
-
-def _with_movement(found: Settled, middle, settings: FrameSettings, details: dict[str, str]) -> Settled:
-    first = found.ready(*middle)
-    moved = align(first.ir_unit, _luma(first), settings.align)
-    details["alignment"] = f"confidence {moved.confidence:.1f}, moved by up to {moved.moved:.1f} px, constant"
-    before = np.array(settings.calibration) if settings.calibration else _scaling(middle[0], first.ir_unit)
-    rows = tuple(map(tuple, (np.asarray(moved.homography) @ before).tolist()))
-    return dataclasses.replace(found, settings=dataclasses.replace(found.settings, calibration=rows))
-
-
 def _scaling(ir: Samples, resized: np.ndarray) -> np.ndarray:
-    """What `warp.resize` did to pixel centers, as a homography."""
+    """What `resize` did to pixel centers, as a homography."""
     down, right = (new / old for new, old in zip(resized.shape, ir.shape[:2], strict=True))
     return np.array([[right, 0, (right - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])

@@ -1,67 +1,59 @@
-"""Brightness of a video that does not pump: what neither camera sees change, does not change."""
+"""Brightness of a video that does not pump: what a rule takes from whole images is averaged over time."""
 
 import math
 
+import jax
 import numpy as np
-from jaxtyping import Float
+from scipy import ndimage
 
-_BLOCK = 16  # pixels; means over a block are almost free of noise
-_UNCHANGED = 0.01  # of the scale, by which a block's mean may move in either source
-_LEAST = 0.1  # share of blocks that have to be unchanged
+from camfuse_jax.fusion.dispatch import Buckets
+from camfuse_jax.fusion.forward import Context
+from camfuse_jax.fusion.fuse import fusion_context
+from camfuse_jax.fusion.params import Params
+from camfuse_jax.pair.prepare import PreparedPair
+
 _SECONDS = 5.0
-_SURE = 3.0  # standard errors of a median beyond which it is a jump
+_CUT = 0.06  # of the scale: both images' means move by this from one frame to the next only where a new shot begins
 
 
-class SteadyLight:
-    """Takes out jumps of the fused brightness that are due to other parts of the picture.
+class FlickerControl:
+    """Keeps the context of a video's frames steady.
 
-    Rule `place` sets contrasts around the mean of each image, so something bright that enters shifts everything else.
-    Between two frames the median shift over the blocks that both sources show unchanged is such a jump; it is taken
-    away, and given back slowly (time constant 5 s), so that nothing adds up over a long video. It keeps one small
-    picture of the last frame. Cuts and moving cameras leave no unchanged blocks, and nothing is corrected.
+    A rule sets contrasts around the mean of each image, and chooses by the noise it finds, so something bright that
+    enters would shift everything else. The context of earlier frames (time constant 5 s) takes the place of each
+    frame's own; at a cut it begins anew.
 
     Args:
+        params: Weights.
         rate: Frames per second.
+        buckets: As for `fuse`.
     """
 
-    def __init__(self, rate: float):
+    def __init__(self, params: Params, rate: float, buckets: Buckets | None = None):
+        self._params, self._buckets = params, buckets
         self._keep = math.exp(-1 / (max(rate, 1e-3) * _SECONDS))
-        self._shift = 0.0
-        self._last: list[np.ndarray] | None = None
+        self._context: Context | None = None
+        self._means: np.ndarray | None = None
 
-    def __call__(
-        self,
-        ir_unit: Float[np.ndarray, "h w"],
-        vis_luma: Float[np.ndarray, "h w"],
-        fused: Float[np.ndarray, "h w"],
-    ) -> Float[np.ndarray, "h w"]:
-        """The fused luma of the next frame, in [0, 1].
-
-        Args:
-            ir_unit: Infrared that it was made of.
-            vis_luma: Visible luma that it was made of.
-            fused: Fused luma.
-        """
-        now = [_blocks(image) for image in (ir_unit, vis_luma, fused)]
-        if self._last is not None:
-            moves = [new - old for new, old in zip(now, self._last, strict=True)]
-            same = (np.abs(moves[0]) < _UNCHANGED) & (np.abs(moves[1]) < _UNCHANGED)
-            jump = _common(moves[2][same]) if same.mean() >= _LEAST else 0.0
-            self._shift = self._keep * self._shift - jump
-        self._last = now
-        return np.clip(fused + np.float32(self._shift), 0, 1)
+    def __call__(self, pair: PreparedPair) -> Context:
+        """The context by which the next pair is to be fused."""
+        ir, luma = _scene_of(pair)
+        means = np.array([ir.mean(dtype=np.float64), luma.mean(dtype=np.float64)])
+        cut = self._means is None or bool(np.all(np.abs(means - self._means) > _CUT))
+        self._means = means
+        now = jax.tree.map(np.asarray, fusion_context(self._params, ir, luma, buckets=self._buckets))
+        if self._context is None or cut:
+            self._context = now
+        else:
+            keep = np.float32(self._keep)
+            self._context = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, self._context, now)
+        return self._context
 
 
-def _common(moves: Float[np.ndarray, " n"]) -> float:
-    """The median of some moves, 0 where it is no more than their scatter lets expect: noise would add up otherwise."""
-    middle = float(np.median(moves))
-    scatter = 1.4826 * float(np.median(np.abs(moves - middle)))
-    return middle if abs(middle) > _SURE * 1.2533 * scatter / math.sqrt(len(moves)) else 0.0
-
-
-def _blocks(image: np.ndarray) -> np.ndarray:
-    """Means over blocks; what is left over at the right and lower edge is not looked at, unless it is all."""
-    size = min(_BLOCK, *image.shape)
-    rows, cols = (side // size for side in image.shape)
-    cut = image[: rows * size, : cols * size].reshape(rows, size, cols, size)
-    return cut.mean(axis=(1, 3), dtype=np.float64)
+def _scene_of(pair: PreparedPair) -> tuple[np.ndarray, np.ndarray]:
+    """Both images within the box that shows the scene; what is left out there has the mean of the rest."""
+    if pair.valid is None or not pair.valid.any():
+        return pair.ir_unit, pair.luma
+    (box,) = ndimage.find_objects(pair.valid.astype(np.uint8))
+    valid = pair.valid[box]
+    return tuple(np.where(valid, image[box], image[box][valid].mean()) for image in (pair.ir_unit, pair.luma))

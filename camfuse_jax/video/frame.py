@@ -1,17 +1,18 @@
-"""PyAV, which brings FFmpeg with it: loaded only when a video is read or written."""
+"""What every source of moving pictures gives: frames with their times, and facts known before; PyAV behind it."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from os import PathLike
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Num, UInt
+from jaxtyping import Bool, Num, UInt
 
 from camfuse_jax.errors import UsageError
 
 
 def load_av() -> Any:
-    """The module `av`.
+    """The module `av`, which brings FFmpeg with it: loaded only when a video is read or written.
 
     Raises:
         UsageError: It is not installed.
@@ -25,7 +26,9 @@ def load_av() -> Any:
     return av
 
 
-# What every source of moving pictures gives: frames with their times, and facts that are known before.
+def file_url(path: str | PathLike[str]) -> str:
+    """A file's name as FFmpeg takes it: without the prefix `a:b.mp4` would be protocol `a`."""
+    return f"file:{path}"
 
 
 class Frame(NamedTuple):
@@ -34,10 +37,12 @@ class Frame(NamedTuple):
     Attributes:
         time: Seconds from the source's first frame; for live sources seconds of this machine's steady clock.
         samples: (h, w) or (h, w, 3), uint8 or uint16 (float for TIFF sequences), as stored.
+        valid: Where it shows the scene; None for everywhere.
     """
 
     time: float
     samples: Num[np.ndarray, "h w *c"]
+    valid: Bool[np.ndarray, "h w"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Facts:
         name: As the user named the source.
         rate: Frames per second; 0 where a live source does not say.
         duration: Seconds from the first frame's beginning to the last one's end; None where nobody says.
-        size: Height and width in pixels, None before a live source is opened.
+        size: Height and width of the upright frames in pixels, None before a live source is opened.
         live: Whether frames come in their own time and cannot be asked for again.
         audio: Codec of the sound, None without sound.
     """
@@ -62,12 +67,12 @@ class Facts:
 
 
 class Reader(Protocol):
-    """A source of moving pictures. Only one frame is held at a time."""
+    """A source of moving pictures."""
 
     facts: Facts
 
-    def frames(self) -> Iterator[Frame]:
-        """All frames in order of time; a generator, whose `close` releases the source.
+    def frames(self) -> Generator[Frame, None, None]:
+        """All frames in order of time; closing the generator releases the source.
 
         Raises:
             InputError: The source is damaged, or gives nothing for too long.
@@ -80,17 +85,26 @@ class Reader(Protocol):
         """Times of all frames, without decoding them; nothing for live sources."""
 
 
-# Decoded frames of FFmpeg as arrays, upright and at their own depth.
-
-
 def samples_of(frame: Any) -> UInt[np.ndarray, "h w *c"]:
-    """Samples of a PyAV frame: deep gray as uint16 over the whole range, everything else as 8-bit RGB.
+    """Upright samples of a PyAV frame: deep gray as uint16 over the whole range, everything else as 8-bit RGB.
 
     Gray of 8 bits becomes RGB of equal channels too: FFmpeg then applies the stream's range (16 to 235, or full).
-    A recorder's rotation mark is applied in steps of 90 degrees.
     """
     deep = frame.format.is_luma if hasattr(frame.format, "is_luma") else frame.format.name.startswith("gray")
     deep = deep and frame.format.components[0].bits > 8
     samples = frame.to_ndarray(format="gray16le" if deep else "rgb24")
-    turns = round(getattr(frame, "rotation", 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(samples, turns)) if turns else samples
+    matrix = next((side for side in frame.side_data if side.type.name == "DISPLAYMATRIX"), None)
+    return samples if matrix is None else turn_upright(samples, np.frombuffer(matrix, np.int32))
+
+
+def turn_upright(samples: UInt[np.ndarray, "h w *c"], matrix: Sequence[int]) -> UInt[np.ndarray, "a b *c"]:
+    """Applies a recorder's display matrix (a b u, c d v, x y w of ISO/IEC 14496-12), to the nearest 90 degrees.
+
+    It puts what is stored at (x, y) at (a x + c y, b x + d y).
+    """
+    a, b, c, d = (int(matrix[index]) for index in (0, 1, 3, 4))
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        samples, across, down = np.swapaxes(samples, 0, 1), c, b
+    else:
+        across, down = a, d
+    return np.ascontiguousarray(samples[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])

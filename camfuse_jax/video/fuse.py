@@ -1,10 +1,11 @@
-"""What a fuse command for moving pictures would do, and what it did."""
+"""Two sources of moving pictures in, one fused video out: planned, checked, then decoded, fused and encoded at once."""
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,44 @@ from tqdm import tqdm
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import Exact
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.images.color import luma_unit, with_luma
+from camfuse_jax.images.color import with_luma
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.options import FuseSettings
+from camfuse_jax.pair.prepare import PreparedPair, check_sizes
 from camfuse_jax.system.signals import Stop, deferred, handled
-from camfuse_jax.video.calibration import Settled, settle
-from camfuse_jax.video.flicker import SteadyLight
+from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
+from camfuse_jax.video.flicker import FlickerControl
 from camfuse_jax.video.frame import Frame, Reader
 from camfuse_jax.video.matching import Matching
 from camfuse_jax.video.options import VideoOptions, is_stream
+from camfuse_jax.video.pipeline import Behind, ahead
 from camfuse_jax.video.reader import open_reader
-from camfuse_jax.video.writer import VIDEO_SUFFIXES, AudioCopy, Writer, fits, open_writer
+from camfuse_jax.video.window import Window
+from camfuse_jax.video.writer import CONTAINERS, AudioCopy, fits, open_writer
+
+_BUCKETS = Exact()  # all frames have one size
+_SAMPLES = 5  # pairs over the whole video from which ranges are found
+_AHEAD = 2  # frames decoded, and pairs prepared, before they are needed
+_SMOOTH = 0.95  # share of the past in the delay that is reported
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoJob:
+    """A fuse command for two videos, two folders of frames or two live sources.
+
+    Attributes:
+        ir: Infrared source, see `open_reader`.
+        vis: Visible source.
+        out: `.mp4` or `.mkv` file, or folder of PNG frames; None to write nothing, where the result is shown.
+        settings: As for files.
+        options: What is chosen about the video.
+    """
+
+    ir: str
+    vis: str
+    out: pathlib.Path | None
+    settings: FuseSettings = dataclasses.field(default_factory=FuseSettings)
+    options: VideoOptions = dataclasses.field(default_factory=VideoOptions)
 
 
 @dataclasses.dataclass
@@ -31,24 +59,25 @@ class VideoResult:
     """What is planned, or was done.
 
     Attributes:
-        out: The result.
+        out: The result; None where it was only shown.
         ir_rate: Frames per second of the infrared source, 0 where not yet known.
         vis_rate: The same of the visible one, which is the result's.
         tolerance: Largest distance in time of two frames that are fused, in seconds.
         planned: Frames to expect, None where nobody knows.
         audio: Codec of the sound that is copied, None without.
-        frames: Frames written.
+        frames: Frames fused.
         alone: Visible frames left out because no infrared frame was near enough.
         dropped: Visible frames of a live source that came while another was being fused.
         first: Time of the first frame in the visible source.
         last: Time of the last one.
         size: Height and width of the result.
         reached: Frames fused and written per second, from the second on.
+        delay: Live: seconds from a visible frame's arrival until it is fused, recent average.
         notes: What a user should know.
         details: Numbers of the video.
     """
 
-    out: pathlib.Path
+    out: pathlib.Path | None
     ir_rate: float
     vis_rate: float
     tolerance: float
@@ -61,53 +90,69 @@ class VideoResult:
     last: float | None = None
     size: tuple[int, int] | None = None
     reached: float | None = None
+    delay: float | None = None
     notes: tuple[str, ...] = ()
     details: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The same for `--json`."""
-        told = dataclasses.asdict(self)
-        return told | {"out": str(self.out), "notes": list(self.notes), "size": self.size and list(self.size)}
+        fields = dataclasses.asdict(self) | {"out": None if self.out is None else str(self.out)}
+        return fields | {"notes": list(self.notes), "size": self.size and list(self.size)}
 
 
-def plan(job: "VideoJob", ir: Reader, vis: Reader) -> VideoResult:
-    """Checks a job and says what it would do; frames are counted by their times in a dry run only.
+def fuse_video(job: VideoJob) -> VideoResult:
+    """Carries out a fuse command for moving pictures, or in a dry run checks all that the command itself would.
+
+    Weights, ranges, polarity, color map and movement are the same for all frames, and brightness does not pump
+    (`FlickerControl`). The result appears under its name when it is whole. SIGINT and SIGTERM end live sources as
+    `seconds` does; with files they raise.
 
     Raises:
-        UsageError: A live source beside a recorded one, or a result that exists or is one of the sources.
-        InputError: The two never overlap, or sizes differ.
+        UsageError: Options exclude each other, the result exists, or a library is missing.
+        InputError: A source cannot be read or is damaged, sizes differ, or the two never overlap.
+        CheckpointError: The weights cannot be loaded.
+        ResourceError: The result cannot be written.
+        Stop: Interrupted; nothing is left of the result.
     """
+    params = job.settings.params()
+    if job.out is None and not job.options.show:
+        raise UsageError("There is neither a result to write nor --show.", "Give -o.")
+    with handled("nothing was written"), contextlib.ExitStack() as stack:
+        window = stack.enter_context(Window()) if job.options.show else None
+        ir = open_reader(job.ir, rate=job.options.ir_fps or job.options.fps, limits=job.settings.limits)
+        vis = open_reader(job.vis, rate=job.options.fps, limits=job.settings.limits)
+        result = _checked(job, ir, vis)
+        run = _Run(job, params, ir, vis, result, window)
+        run.live() if vis.facts.live else run.recorded()
+    return result
+
+
+def _checked(job: VideoJob, ir: Reader, vis: Reader) -> VideoResult:
+    """What can be known before a frame is looked at: names, kinds, sizes, sound."""
     if ir.facts.live != vis.facts.live:
         raise UsageError("One source is live and the other is recorded.", "Give two of one kind.")
-    if any(
-        not is_stream(source) and pathlib.Path(source).resolve() == job.out.resolve() for source in (job.ir, job.vis)
-    ):
-        raise UsageError(f"{job.out} is one of the sources and would be overwritten.", "Choose another name.")
-    open_writer(job.out, rate=25.0, force=job.settings.force)
+    if job.out is not None:
+        files = [pathlib.Path(source) for source in (job.ir, job.vis) if not is_stream(source)]
+        if job.out.resolve() in [path.resolve() for path in files]:
+            raise UsageError(f"{job.out} is one of the sources and would be overwritten.", "Choose another name.")
+        open_writer(job.out, rate=25.0, force=job.settings.force)
     rates = ir.facts.rate, vis.facts.rate
     matching = Matching(*rates, offset=job.options.offset)
     result = VideoResult(job.out, *rates, 0.0 if vis.facts.live else matching.tolerance)
     if vis.facts.live:
         return result
-    _check_sizes(job, ir, vis)
-    begin, end = overlap(job, ir, vis)
+    check_sizes(ir.facts.size, vis.facts.size, job.settings.frame, (job.ir, job.vis))
+    begin, end = _overlap(job, ir, vis)
     result.planned = None if end is None else round((end - begin) * vis.facts.rate)
-    if job.settings.dry_run:
-        last = float("inf") if end is None else end
-        result.planned = matching.count(ir.times(), [time for time in vis.times() if time < last])
-    copied = sound(job, vis)
-    result.audio = vis.facts.audio if copied is not None else None
-    if job.options.audio and vis.facts.audio and copied is None:
-        result.notes += (f"sound ({vis.facts.audio}) is left out: {job.out.suffix or 'a folder'} cannot hold it",)
+    copied, codec = _sound(job, vis), vis.facts.audio
+    result.audio = codec if copied is not None else None
+    if job.options.audio and job.out is not None and codec and copied is None:
+        result.notes += (f"sound ({codec}) is left out: {job.out.suffix or 'a folder'} cannot hold it",)
     return result
 
 
-def overlap(job: "VideoJob", ir: Reader, vis: Reader) -> tuple[float, float | None]:
-    """Begin and end of what both sources show and the job wants, in the visible source's time.
-
-    Raises:
-        InputError: There is nothing.
-    """
+def _overlap(job: VideoJob, ir: Reader, vis: Reader) -> tuple[float, float | None]:
+    """Begin and end of what both sources show and the job wants, in the visible source's time."""
     begin = max(0.0, job.options.offset)
     ends = [vis.facts.duration, None if ir.facts.duration is None else ir.facts.duration + job.options.offset]
     ends.append(None if job.options.seconds is None else begin + job.options.seconds)
@@ -120,179 +165,152 @@ def overlap(job: "VideoJob", ir: Reader, vis: Reader) -> tuple[float, float | No
     return begin, min(known) if None not in ends[:2] else None
 
 
-def sound(job: "VideoJob", vis: Reader) -> AudioCopy | None:
+def _sound(job: VideoJob, vis: Reader) -> AudioCopy | None:
     """The copy of the visible file's sound, None where there is none, none is wanted or the result cannot hold it."""
-    wanted = job.options.audio and vis.facts.audio is not None and job.out.suffix.lower() in VIDEO_SUFFIXES
-    if not wanted or not fits(vis.facts.audio, job.out):
+    wanted = job.options.audio and vis.facts.audio is not None
+    if not wanted or job.out is None or job.out.suffix.lower() not in CONTAINERS or not fits(vis.facts.audio, job.out):
         return None
     return AudioCopy(pathlib.Path(job.vis), origin=vis.origin)
 
 
-def _check_sizes(job: "VideoJob", ir: Reader, vis: Reader) -> None:
-    if ir.facts.size != vis.facts.size and job.settings.frame.fit == "error" and job.settings.frame.calibration is None:
-        (ir_height, ir_width), (vis_height, vis_width) = ir.facts.size, vis.facts.size
-        raise InputError(
-            f"{job.ir} has {ir_width} x {ir_height} pixels but {job.vis} has {vis_width} x {vis_height}.",
-            "Say which size to take with --fit ir or --fit vis, or give a --calibration.",
-        )
+class _Run:
+    """One fuse command on its way."""
 
+    def __init__(self, job: VideoJob, params: Params, ir: Any, vis: Any, result: VideoResult, window: Window | None):
+        self._job, self._params, self._ir, self._vis = job, params, ir, vis
+        self._result, self._window = result, window
+        self._calibration: VideoCalibration | None = None
 
-# Stage `fuse` for moving pictures: two sources in, one fused video out, one frame in memory.
-
-
-_BUCKETS = Exact()  # all frames have one size
-_SAMPLES = 5  # pairs over the whole video from which ranges are found
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoJob:
-    """A fuse command for two videos, two folders of frames or two live sources.
-
-    Attributes:
-        ir: Infrared source, see `open_reader`.
-        vis: Visible source.
-        out: `.mp4` or `.mkv` file, or folder of PNG frames.
-        settings: As for files.
-        options: What is chosen about the video.
-    """
-
-    ir: str
-    vis: str
-    out: pathlib.Path
-    settings: FuseSettings = dataclasses.field(default_factory=FuseSettings)
-    options: VideoOptions = dataclasses.field(default_factory=VideoOptions)
-
-
-def fuse_video(job: VideoJob) -> VideoResult:
-    """Carries out a fuse command for moving pictures.
-
-    Weights, ranges, polarity, color map and movement are the same for all frames, and brightness does not pump
-    (`frames.SteadyLight`). The result appears under its name when it is whole. SIGINT and SIGTERM end live sources as
-    `seconds` does; with files they raise.
-
-    Raises:
-        UsageError: Options exclude each other, the result exists, or a library is missing.
-        InputError: A source cannot be read or is damaged, sizes differ, or the two never overlap.
-        CheckpointError: The weights cannot be loaded.
-        ResourceError: The result cannot be written.
-        Stop: Interrupted; nothing is left of the result.
-    """
-    params = job.settings.params()
-    # Class evidence is weighed anew in each frame, and noise in its small channels would make the choice flicker.
-    params = params.replace(fusion=dataclasses.replace(params.fusion, evidence=0.0))
-    if params.fusion.rule == "adaptive":
-        raise UsageError("Rule adaptive has other weights for each frame: the video would flicker.", "Take another.")
-    ir = open_reader(job.ir, rate=job.options.ir_fps or job.options.fps, limits=job.settings.limits)
-    vis = open_reader(job.vis, rate=job.options.fps, limits=job.settings.limits)
-    result = plan(job, ir, vis)
-    if job.settings.dry_run:
-        return result
-    if vis.facts.live:
-        return _live(job, params, ir, vis, result)
-    with handled():
-        begin, end = overlap(job, ir, vis)
+    def recorded(self) -> None:
+        """Files and folders of frames: all is decided from a few frames spread over both."""
+        job, result, offset = self._job, self._result, self._job.options.offset
+        begin, end = _overlap(job, self._ir, self._vis)
         times = [begin] if end is None else list(begin + (end - begin) * (np.arange(_SAMPLES) + 0.5) / _SAMPLES)
-        shown = zip(ir.near([t - job.options.offset for t in times]), vis.near(times), strict=True)
-        settled = settle([(one.samples, other.samples) for one, other in shown], job.settings.frame)
-        _loop(
-            job,
-            params,
-            settled,
-            ir,
-            vis,
-            result,
-            until=None if job.options.seconds is None else begin + job.options.seconds,
-        )
-    return result
+        pairs = zip(self._ir.near([t - offset for t in times]), self._vis.near(times), strict=True)
+        self._calibrate(list(pairs))
+        if job.settings.dry_run:
+            matching = Matching(result.ir_rate, result.vis_rate, offset=offset)
+            last = float("inf") if end is None else end
+            result.planned = matching.count(self._ir.times(), [time for time in self._vis.times() if time < last])
+            if not result.planned:
+                raise self._nothing_matched()
+            return
+        self._loop(until=None if job.options.seconds is None else begin + job.options.seconds)
 
+    def live(self) -> None:
+        """Sources that do not wait: the first pair decides what is constant, and compiles the program."""
+        self._vis.kept = 1  # the newest; the infrared reader keeps more, to find their partners in
+        readers = (self._ir, self._vis)
+        with contextlib.ExitStack() as cleanup:
+            try:
+                with deferred() as received:
+                    for reader in readers:
+                        cleanup.callback(reader.close)
+                        reader.stop = lambda: received() is not None
+                        reader.start()
+                    first = [next(reader.frames(), None) for reader in readers]
+                    if None in first and received() is None:
+                        raise InputError("A live source ended before its first frame.", "Check the sources.")
+                    if None not in first:
+                        self._calibrate([tuple(first)])
+                        if not self._job.settings.dry_run:
+                            self._loop_live(first, received)
+            except Stop:
+                if not self._result.frames:
+                    raise
+        self._result.dropped = self._vis.dropped
 
-def _live(job: VideoJob, params: Params, ir: Reader, vis: Reader, result: VideoResult) -> VideoResult:
-    """The same from sources that do not wait: the first pair settles what is constant and compiles the program."""
-    vis.kept = 2  # the newest; the infrared reader keeps more, to find their partners in
-    with handled(), contextlib.ExitStack() as cleanup:
-        try:
-            with deferred() as received:
-                for reader in (ir, vis):
-                    cleanup.callback(reader.close)
-                    reader.stop = lambda: received() is not None
-                    reader.start()
-                first = [next(reader.frames(), None) for reader in (ir, vis)]
-                if None in first and received() is None:
-                    raise InputError("A live source ended before its first frame.", "Check the sources.")
-                if None not in first:
-                    settled = settle([(first[0].samples, first[1].samples)], job.settings.frame)
-                    _fused(params, settled, *first, job.settings.frame.gray, None)
-                    _loop_live(job, params, settled, ir, vis, result, received)
-        except Stop:
-            if not result.frames:
-                raise
-    result.dropped = vis.dropped
-    return result
+    def _loop_live(self, first: list[Frame], received: Callable[[], int | None]) -> None:
+        ready = self._calibration.prepare(*first)
+        flicker = FlickerControl(self._params, 25, _BUCKETS)
+        self._fused(ready, flicker)
+        seconds = self._job.options.seconds
+        until = None if seconds is None else time.monotonic() + seconds
+        for reader in (self._ir, self._vis):
+            reader.stop = lambda: received() is not None or (until is not None and time.monotonic() > until)
+            reader.flush()
+        self._result.ir_rate, self._result.vis_rate = self._ir.facts.rate, self._vis.facts.rate
+        self._loop(until=until, interrupted=lambda: received() is not None)
 
+    def _calibrate(self, pairs: list[tuple[Frame, Frame]]) -> None:
+        self._calibration = calibrate_video(pairs, self._job.settings.frame)
+        self._result.notes = (*self._result.notes, *self._calibration.notes)
+        self._result.details = self._calibration.details
 
-def _loop_live(job, params, settled, ir, vis, result: VideoResult, received: Callable[[], int | None]) -> None:
-    until = None if job.options.seconds is None else time.monotonic() + job.options.seconds
-    for reader in (ir, vis):
-        reader.stop = lambda: received() is not None or (until is not None and time.monotonic() > until)
-        reader.flush()
-    result.ir_rate, result.vis_rate = ir.facts.rate, vis.facts.rate
-    _loop(job, params, settled, ir, vis, result, until=until, interrupted=lambda: received() is not None)
-
-
-def _loop(
-    job: VideoJob,
-    params: Params,
-    settled: Settled,
-    ir: Reader,
-    vis: Reader,
-    result: VideoResult,
-    *,
-    until: float | None,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> None:
-    """Matches, fuses and writes until a source ends, or a visible frame of the time `until` comes."""
-    live = vis.facts.live
-    matching = Matching(ir.facts.rate, vis.facts.rate, offset=job.options.offset, frames=1.0 if live else 0.5)
-    steady = SteadyLight(vis.facts.rate)
-    result.notes, result.details = (*result.notes, *settled.notes), settled.details
-    writer = open_writer(job.out, rate=vis.facts.rate, force=job.settings.force, audio=sound(job, vis))
-    with (
-        writer,
-        contextlib.closing(ir.frames()) as ir_frames,
-        contextlib.closing(vis.frames()) as vis_frames,
-        tqdm(total=result.planned, desc="fuse", unit="frame", disable=None) as bar,
-    ):
-        begun = 0.0
-        for one, other in matching.pairs(ir_frames, vis_frames):
-            if until is not None and other.time >= until:
-                break
-            _write(job, params, settled, steady, writer, one, other, result)
-            bar.update()
-            begun = begun or time.perf_counter()  # the first frame waited for the compiler
+    def _loop(self, *, until: float | None, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Matches, fuses and writes until a source ends, or a visible frame of the time `until` comes."""
+        job, result, live = self._job, self._result, self._vis.facts.live
+        rates, waiting = (self._ir.facts.rate, self._vis.facts.rate), 0 if live else _AHEAD
+        matching = Matching(*rates, offset=job.options.offset, frames=1.0 if live else 0.5)
+        flicker = FlickerControl(self._params, rates[1], _BUCKETS)
+        with contextlib.ExitStack() as stack:
+            sink = stack.enter_context(self._sink())
+            frames = (
+                stack.enter_context(contextlib.closing(ahead(r.frames(), waiting))) for r in (self._ir, self._vis)
+            )
+            prepared = ahead(self._prepared(matching.pairs(*frames), until), waiting)
+            stack.enter_context(contextlib.closing(prepared))
+            bar = stack.enter_context(tqdm(total=result.planned, desc="fuse", unit="frame", disable=None))
+            begun = 0.0
+            for arrived, ready in prepared:
+                if not self._emit(sink, arrived, ready, self._fused(ready, flicker)):
+                    break
+                bar.update()
+                begun = begun or time.perf_counter()  # the first frame waited for the compiler
+            result.alone = matching.alone
+            if not result.frames and not interrupted():
+                raise self._nothing_matched()
         spent = time.perf_counter() - begun
-        result.alone = matching.alone
-        if not result.frames and not interrupted():
-            raise InputError(f"{job.ir} and {job.vis} have no frames that belong together.", "See --offset.")
-    if matching.ir_ended:
-        result.notes += ("the infrared source ends first; what follows is left out",)
-    result.reached = (result.frames - 1) / spent if result.frames > 1 and spent > 0 else None
+        if matching.ir_ended:
+            result.notes += ("the infrared source ends first; what follows is left out",)
+        result.reached = (result.frames - 1) / spent if result.frames > 1 and spent > 0 else None
 
+    def _nothing_matched(self) -> InputError:
+        return InputError(f"{self._job.ir} and {self._job.vis} have no frames that belong together.", "See --offset.")
 
-def _write(job, params, settled, steady, writer: Writer, ir: Frame, vis: Frame, result: VideoResult) -> None:
-    fused, bits = _fused(params, settled, ir, vis, job.settings.frame.gray, steady)
-    bits = 8 if job.out.suffix.lower() in VIDEO_SUFFIXES else bits
-    writer.write(to_levels(fused, bits), vis.time)
-    result.first = vis.time if result.first is None else result.first
-    result.frames, result.last, result.size = result.frames + 1, vis.time, fused.shape[:2]
+    def _prepared(
+        self, pairs: Iterator[tuple[Frame, Frame]], until: float | None
+    ) -> Generator[tuple[float, PreparedPair], None, None]:
+        for ir, vis in pairs:
+            if until is not None and vis.time >= until:
+                return
+            yield vis.time, self._calibration.prepare(ir, vis)
 
+    def _fused(self, ready: PreparedPair, flicker: FlickerControl) -> np.ndarray:
+        """Fused luma."""
+        context = flicker(ready)
+        return fuse_frame(self._params, ready.ir_unit, ready.luma, **ready.masks, buckets=_BUCKETS, context=context)
 
-def _fused(params, settled: Settled, ir: Frame, vis: Frame, gray: bool, steady: SteadyLight | None):
-    """One fused frame in [0, 1] and its depth."""
-    ready = settled.ready(ir.samples, vis.samples)
-    color = ready.vis_unit.ndim == 3
-    luma = luma_unit(ready.vis_unit).astype(np.float32) if color else ready.vis_unit
-    fused = fuse_frame(params, ready.ir_unit, luma, **ready.masks, buckets=_BUCKETS)
-    if steady is not None:
-        steadied = steady(ready.ir_unit, luma, fused)
-        fused = steadied if ready.valid is None else np.where(ready.valid, steadied, fused)
-    return (with_luma(ready.vis_unit, fused) if color and not gray else fused), ready.bits
+    def _levels(self, ready: PreparedPair, luma: np.ndarray) -> np.ndarray:
+        """The frame as it is written: colored, at its depth."""
+        colored = ready.vis_unit.ndim == 3 and not self._job.settings.frame.gray
+        deep = self._job.out is not None and self._job.out.suffix.lower() not in CONTAINERS
+        return to_levels(with_luma(ready.vis_unit, luma) if colored else luma, ready.bits if deep else 8)
+
+    def _emit(self, sink: Callable[..., None], arrived: float, ready: PreparedPair, luma: np.ndarray) -> bool:
+        """Hands one frame to the window and the writer; false where the user has closed the window."""
+        result, live, going = self._result, self._vis.facts.live, True
+        result.first = arrived if result.first is None else result.first
+        result.frames, result.last, result.size = result.frames + 1, arrived, luma.shape
+        make = functools.partial(self._levels, ready, luma)  # in the writer's thread, where nothing is shown
+        if self._window is not None:
+            levels = make()
+            shown = levels if levels.dtype == np.uint8 else (levels >> 8).astype(np.uint8)
+            going, make = self._window.show(shown, arrived if live else None), lambda: levels
+        if live:
+            delay = time.monotonic() - arrived
+            result.delay = delay if result.delay is None else _SMOOTH * result.delay + (1 - _SMOOTH) * delay
+        sink(make, arrived)
+        return going
+
+    @contextlib.contextmanager
+    def _sink(self) -> Iterator[Callable[..., None]]:
+        """Takes a function that makes a frame's levels, and its time; both are worked off in another thread."""
+        job, live, rate = self._job, self._vis.facts.live, self._vis.facts.rate
+        if job.out is None:
+            yield lambda make, time: None
+            return
+        audio = None if live else _sound(job, self._vis)
+        writer = open_writer(job.out, rate=rate, force=job.settings.force, audio=audio, live=live)
+        with writer, Behind(lambda make, time: writer.write(make(), time)) as sink:
+            yield sink

@@ -1,9 +1,9 @@
-"""Cameras and network streams: read in a thread of their own, newest frames kept, stamped with this machine's clock."""
+"""Cameras and network streams: read in a thread of their own, newest frames kept, timed by this machine's clock."""
 
 import collections
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ class LiveReader:
 
     Args:
         name: As the user named it.
-        source: Gives samples as they come when it is iterated in the reader's thread; its attribute `rate`, where it
-            has one, is the nominal rate, set when iteration has begun.
+        source: Gives samples as they come when it is iterated, in the reader's thread; its attribute `rate`, where it
+            has one, is the nominal rate.
         clock: Seconds, never going back; one clock for all sources.
 
     Attributes:
@@ -63,7 +63,7 @@ class LiveReader:
         if self._thread is not None:
             self._thread.join(timeout=_PATIENCE_SECONDS)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """Frames with the time they arrived, until the source ends, `stop` says so, or `close`.
 
         Raises:
@@ -152,7 +152,7 @@ class StreamFrames:
         self._av = load_av()
         self.rate = 0.0
 
-    def __iter__(self) -> Iterator[Num[np.ndarray, "..."]]:
+    def __iter__(self) -> Generator[Num[np.ndarray, "..."], None, None]:
         """Decoded samples; damaged frames, usual on networks, are left out.
 
         Raises:
@@ -171,7 +171,7 @@ class StreamFrames:
             why = getattr(error, "strerror", None) or error
             raise InputError(f"{self._url} cannot be read: {why}.", "Check the device or address.") from error
 
-    def _decoded(self, container: Any) -> Iterator[Num[np.ndarray, "..."]]:
+    def _decoded(self, container: Any) -> Generator[Num[np.ndarray, "..."], None, None]:
         if not container.streams.video:
             raise InputError(f"{self._url} holds no video.", "Check the device or address.")
         stream = container.streams.video[0]

@@ -1,6 +1,7 @@
 """Frames of two sources matched by time, two frames in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 from camfuse_jax.video.frame import Frame
 
@@ -20,28 +21,19 @@ class Matching:
         frames: Largest distance in frames of the slower source; 1 suits live sources, whose frames arrive unevenly.
 
     Attributes:
+        tolerance: Largest distance in seconds.
         alone: Visible frames so far that found no partner.
         ir_ended: Whether the infrared source ended before the visible one.
     """
 
     def __init__(self, ir_rate: float, vis_rate: float, *, offset: float = 0.0, frames: float = 0.5):
-        self._tolerance = frames / max(min(ir_rate, vis_rate), 1e-3) * _SLACK
+        self.tolerance = frames / max(min(ir_rate, vis_rate), 1e-3) * _SLACK
         self._offset = offset
         self.alone = 0
         self.ir_ended = False
 
-    @property
-    def tolerance(self) -> float:
-        """Largest distance in seconds."""
-        return self._tolerance
-
-    def pairs(self, ir: Iterator[Frame], vis: Iterator[Frame]) -> Iterator[tuple[Frame, Frame]]:
-        """Yields infrared and visible frames that belong together, in the visible source's time.
-
-        Args:
-            ir: Infrared frames in order of time.
-            vis: Visible frames in order of time.
-        """
+    def pairs(self, ir: Iterator[Frame], vis: Iterator[Frame]) -> Generator[tuple[Frame, Frame], None, None]:
+        """Infrared and visible frames that belong together; both iterators give frames in order of time."""
         before = after = next(ir, None)
         if after is None:
             self.ir_ended = True
@@ -51,7 +43,7 @@ class Matching:
             while after is not None and after.time < wanted:
                 before, after = after, next(ir, None)
             near = min((one for one in (before, after) if one), key=lambda one: abs(one.time - wanted))
-            if abs(near.time - wanted) <= self._tolerance:
+            if abs(near.time - wanted) <= self.tolerance:
                 yield near, frame
             elif after is None:
                 self.ir_ended = True
@@ -61,5 +53,5 @@ class Matching:
 
     def count(self, ir: list[float], vis: list[float]) -> int:
         """How many pairs there would be, from times alone."""
-        none = None  # the times are all that is looked at
-        return sum(1 for _ in self.pairs((Frame(t, none) for t in ir), (Frame(t, none) for t in vis)))
+        unread: Any = None  # the times are all that is looked at
+        return sum(1 for _ in self.pairs((Frame(t, unread) for t in ir), (Frame(t, unread) for t in vis)))

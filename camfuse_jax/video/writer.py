@@ -1,23 +1,30 @@
-"""The visible file's sound, copied packet by packet without decoding it."""
+"""Results as a video file or a folder of PNG frames: whole under their name, or not there at all. Sound is copied."""
 
 import contextlib
+import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import UInt, UInt8
 
 from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.images.write import write_picture
-from camfuse_jax.video.frame import load_av
+from camfuse_jax.system.files import partial_name, publish, remove_partial_files
+from camfuse_jax.video.frame import file_url, load_av
 
+CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
+"""FFmpeg's name of the container by the ending of a result that is a video file."""
 UNKNOWN = "unknown"
 """Name of a codec that FFmpeg does not know: its packets cannot be copied."""
+_CLOCK = 90_000  # ticks per second, as in MPEG; every usual frame rate is a whole number of them
+_QUALITY = {"crf": "18", "preset": "medium"}
+_FASTER = {"crf": "18", "preset": "veryfast"}  # what a live stream can wait for
+_BT601, _LIMITED = 6, 1
 _FITS_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac"})
 
 
@@ -48,7 +55,7 @@ class AudioCopy:
             begin: Time of the first fused frame, in seconds from the file's first video frame.
         """
         av = load_av()
-        self._source = av.open(str(self._path), metadata_errors="replace")
+        self._source = av.open(file_url(self._path), metadata_errors="replace")
         stream = self._source.streams.audio[0]
         self._container = container
         self._stream = container.add_stream_from_template(stream)
@@ -95,49 +102,37 @@ class AudioCopy:
             raise InputError(f"{self._path}: its sound is damaged.", "Use --no-audio.") from error
 
 
-# Results as a video file or a folder of PNG frames: whole under their name, or not there at all.
-
-
-VIDEO_SUFFIXES = (".mp4", ".mkv")
-_CLOCK = 90_000  # ticks per second, as in MPEG; every usual frame rate is a whole number of them
-_QUALITY = {"crf": "18", "preset": "medium"}
-_BT601, _LIMITED = 6, 1
-
-
-class Writer(Protocol):
-    """Takes frames in order of time. Leaving the `with` block finishes; by an error, removes what was begun."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
-
-    def write(self, levels: UInt[np.ndarray, "h w *c"], time: float) -> None:
-        """Appends a frame; the first one's time is the beginning."""
-
-
-def open_writer(out: Path, *, rate: float, force: bool, audio: AudioCopy | None = None) -> Writer:
+def open_writer(
+    out: Path, *, rate: float, force: bool, audio: AudioCopy | None = None, live: bool = False
+) -> "VideoWriter | FrameWriter":
     """A writer for `out`: a video file by its ending, else a folder of PNG frames. Nothing is written yet.
 
     Raises:
         UsageError: It exists and `force` is not given, or PyAV is not installed.
+        ResourceError: Its folder cannot be one, or not be written to.
     """
-    video = out.suffix.lower() in VIDEO_SUFFIXES
+    video = out.suffix.lower() in CONTAINERS
     if out.exists() and (out.is_dir() == video):
         raise UsageError(f"{out} exists and is {'a folder' if video else 'no folder'}.", "Choose another name.")
     if out.exists() and (video or any(out.iterdir())) and not force:
         raise UsageError(f"{out} exists.", "Use --force to replace it, or another name.")
     if not video and out.exists() and not _holds_frames_only(out):
         raise UsageError(f"{out} holds files other than frame_NNNNNN.png.", "Choose another folder.")
-    return VideoWriter(out, rate=rate, audio=audio) if video else FrameWriter(out)
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        why = "is no folder" if not parent.is_dir() else "cannot be written to"
+        raise ResourceError(f"Cannot write {out}: {parent} {why}.", "Check the path and its rights.")
+    if video:
+        return VideoWriter(out, rate=rate, force=force, audio=audio, live=live)
+    return FrameWriter(out, force=force)
 
 
 class _Whole:
-    """Writes beside the final place and renames at the end."""
+    """Writes beside the final name and renames at the end; a context manager that removes what a failure left."""
 
-    def __init__(self, out: Path):
-        self.out = out
-        # The ending stays: FFmpeg chooses the container by it.
-        self.partial = out.parent / f".{uuid.uuid4().hex}.part{out.suffix}"
+    def __init__(self, out: Path, *, force: bool):
+        self.out, self._force = out, force
+        self.partial = partial_name(out.parent)
 
     def __enter__(self) -> Self:
         return self
@@ -146,21 +141,27 @@ class _Whole:
         try:
             self._close(finish=kind is None)
             if kind is None and self.partial.exists():
-                self._put_in_place()
+                self._publish()
+        except FileExistsError as refused:
+            raise UsageError(f"{self.out} exists by now.", "Use --force to replace it, or another name.") from refused
         except OSError as refused:
-            raise ResourceError(f"Cannot write {self.out}: {refused.strerror}.", "Check rights and space.") from refused
+            raise self._refused(refused) from refused
         finally:
             if self.partial.is_dir():
                 shutil.rmtree(self.partial, ignore_errors=True)
             else:
-                with contextlib.suppress(OSError):  # the folder may be what is wrong; that error is the one to tell
+                with contextlib.suppress(OSError):  # the folder may be what is wrong: the first error counts
                     self.partial.unlink(missing_ok=True)
 
-    def _put_in_place(self) -> None:
-        self.partial.replace(self.out)
+    def _publish(self) -> None:
+        publish(self.partial, self.out, exclusive=not self._force)
 
     def _close(self, *, finish: bool) -> None:
         """Ends the file."""
+
+    def _refused(self, error: Exception) -> ResourceError:
+        why = getattr(error, "strerror", None) or error
+        return ResourceError(f"Cannot write {self.out}: {why}.", "Check the folder's rights and free space.")
 
 
 class VideoWriter(_Whole):
@@ -169,17 +170,22 @@ class VideoWriter(_Whole):
     Args:
         out: The file.
         rate: Nominal frames per second.
+        force: Replace a file of that name.
         audio: Sound to copy beside it.
+        live: Encode quickly rather than small.
     """
 
-    def __init__(self, out: Path, *, rate: float, audio: AudioCopy | None = None):
-        super().__init__(out)
+    def __init__(self, out: Path, *, rate: float, force: bool, audio: AudioCopy | None = None, live: bool = False):
+        super().__init__(out, force=force)
         self._av, self._rate, self._audio = load_av(), rate, audio
+        self._quality = _FASTER if live else _QUALITY
         self._container: Any = None
         self._begin, self._end, self._last = 0.0, 0.0, -1
 
     def write(self, levels: UInt8[np.ndarray, "h w *c"], time: float) -> None:
-        """See `Writer`. An odd side gets one more row or column, a copy of the last: 4:2:0 needs even ones.
+        """Appends a frame; the first one's time is the beginning.
+
+        An odd side gets one more row or column, a copy of the last: 4:2:0 needs even ones.
 
         Raises:
             ResourceError: The file cannot be written.
@@ -203,12 +209,15 @@ class VideoWriter(_Whole):
 
     def _open(self, height: int, width: int, time: float) -> None:
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        container = self._container = self._av.open(str(self.partial), "w")
+        remove_partial_files(self.out.parent)
+        container = self._container = self._av.open(
+            file_url(self.partial), "w", format=CONTAINERS[self.out.suffix.lower()]
+        )
         self._begin = time
         h264 = "libx264" in self._av.codecs_available
         rate = Fraction(self._rate).limit_denominator(1001)
         self._stream = container.add_stream(
-            "libx264" if h264 else "mpeg4", rate=rate, options=_QUALITY if h264 else {"q": "3"}
+            "libx264" if h264 else "mpeg4", rate=rate, options=self._quality if h264 else {"q": "3"}
         )
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, _CLOCK if h264 else 60_000)
@@ -231,31 +240,29 @@ class VideoWriter(_Whole):
             if self._audio is not None:
                 self._audio.close()
 
-    def _refused(self, error: Exception) -> ResourceError:
-        why = getattr(error, "strerror", None) or error
-        return ResourceError(f"Cannot write {self.out}: {why}.", "Check the folder's rights and free space.")
-
 
 class FrameWriter(_Whole):
-    """A folder of frame_000001.png, frame_000002.png, ... of 8 or 16 bits.
+    """A folder of frame_000001.png, frame_000002.png, ... of 8 or 16 bits; times are not kept."""
 
-    Args:
-        out: The folder.
-    """
-
-    def __init__(self, out: Path):
-        super().__init__(out)
+    def __init__(self, out: Path, *, force: bool):
+        super().__init__(out, force=force)
         self._count = 0
 
     def write(self, levels: UInt[np.ndarray, "h w *c"], time: float) -> None:
-        """See `Writer`; times are not kept."""
+        """Appends a frame."""
+        del time
         self._count += 1
         write_picture(self.partial / f"frame_{self._count:06}.png", levels)
 
-    def _put_in_place(self) -> None:
-        if self.out.exists():
+    def _publish(self) -> None:
+        if self.out.exists() and self._force:
             shutil.rmtree(self.out)
-        self.partial.replace(self.out)
+        try:
+            self.partial.replace(self.out)  # an empty folder is replaced, any other is not
+        except OSError as error:
+            if self.out.exists() and any(self.out.iterdir()):
+                raise FileExistsError(self.out) from error
+            raise
 
 
 def _holds_frames_only(folder: Path) -> bool:
