@@ -177,6 +177,8 @@ def _compute(job: FuseJob, params: Params, result: Result, ready: PreparedPair, 
     if file_format(result.outputs["fused"]) == "JPEG" and (bits == 16 or ready.alpha is not None):
         result.notes += ("result: JPEG holds 8 bits and no alpha; the rest is left out",)
         bits, ready = 8, dataclasses.replace(ready, alpha=None)
+    if ready.metadata and ready.metadata.geo and file_format(result.outputs["fused"]) != "TIFF":
+        result.notes += ("result: only TIFF holds GeoTIFF tags; the rest of the metadata is kept",)
     if ready.valid is not None:  # also where a file says which of its pixels are no scene
         main = result.outputs["fused"]
         result.outputs.setdefault("valid area", main.with_name(f"{main.stem}_valid.png"))
@@ -195,7 +197,9 @@ def _save(job: FuseJob, result: Result, computed: _Computed) -> None:
         for kind, draw in computed.drawings.items():
             _write(job, result, result.outputs[kind], draw(), written)
         alpha = None if ready.alpha is None else to_depth(ready.alpha, levels.dtype)
-        _write(job, result, result.outputs["fused"], levels, written, alpha=alpha, icc=ready.icc)
+        _write(
+            job, result, result.outputs["fused"], levels, written, alpha=alpha, icc=ready.icc, metadata=ready.metadata
+        )
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)

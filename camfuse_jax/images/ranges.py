@@ -26,13 +26,14 @@ class RangePolicy:
     Attributes:
         kind: `full` takes the whole scale of the detected depth; `minmax` the lowest to the highest sample;
             `percentile` the samples between two percentiles; `fixed` two given values; `auto` is `full` for 8-bit
-            data and for deeper data that spans half its scale or more, else `percentile`.
+            data and for deeper data that spans half its scale or more, else `percentile`; `constant` is two values
+            that were found for a whole video, which single frames may leave.
         low: Percentile or value that becomes 0.
         high: Percentile or value that becomes 1.
         degrees: Whether the values are degrees Celsius, and the samples must be temperatures.
     """
 
-    kind: Literal["auto", "full", "minmax", "percentile", "fixed"] = "auto"
+    kind: Literal["auto", "full", "minmax", "percentile", "fixed", "constant"] = "auto"
     low: float = _USUAL[0]
     high: float = _USUAL[1]
     degrees: bool = False
@@ -103,7 +104,7 @@ def limits_of(
     if kind == "full":
         white = top if top is not None else _white(samples)
         return (0.0, float(white), "full scale") if white else limits_of(samples, top, bits, RangePolicy("minmax"))
-    if kind == "fixed":
+    if kind in ("fixed", "constant"):
         return _fixed(samples, top, policy)
     if kind == "percentile":
         a, b = (float(value) for value in np.percentile(samples, (low, high)))

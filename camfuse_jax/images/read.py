@@ -111,7 +111,7 @@ def read_gray(
     picture = read_picture(source, limits, name=name)
     if picture.samples.dtype.kind == "f":
         name = name or source
-        raise InputError(f"{name} holds floats, which have no gray levels.", "Convert it to 8 or 16 bit gray.")
+        raise InputError(f"{name} holds more than 16 bits or floats: no gray levels.", "Convert it to 8 or 16 bit gray.")
     if picture.is_color:
         return luma(picture.samples)
     if picture.samples.dtype == np.uint16:

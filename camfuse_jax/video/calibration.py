@@ -119,7 +119,7 @@ def _limits(samples, policy: RangePolicy, name: str, details: dict[str, str], no
     low, high, how = limits_of(samples, top, bits, policy)
     details[f"{name} range"] = f"{low:g} to {high:g} ({how}), constant"
     notes += [f"{name}: {remark}" for remark in remarks]
-    return (bits, top), RangePolicy("fixed", low, high)
+    return (bits, top), RangePolicy("constant", low, high)
 
 
 def _top(samples: np.ndarray) -> int:
