@@ -75,7 +75,7 @@ def replicate(tree: Any, *, devices: int) -> Any:
     """Copies arrays to every device of this process, on a new leading axis."""
     count = len(_used(devices)[_here(devices)])
     copies = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (count, *np.shape(x))), tree)
-    return jax.pmap(lambda x: x, devices=_used(devices))(copies) if jax.tree.leaves(copies) else copies
+    return jax.pmap(lambda x: x, axis_name="devices", devices=_used(devices))(copies) if jax.tree.leaves(copies) else copies
 
 
 def unreplicate(tree: Any) -> Any:

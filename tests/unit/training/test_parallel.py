@@ -126,3 +126,16 @@ def test_replicas_are_copies():
     copies = parallel.replicate(state, devices=2)
     assert copies.params["w"].shape == (2, 2)
     jax.tree.map(np.testing.assert_array_equal, parallel.unreplicate(copies), state)
+
+
+def test_the_step_is_compiled_once(caplog):
+    state = parallel.TrainState(jnp.int32(0), {"w": jnp.zeros(3)}, optax.sgd(0.05).init({"w": jnp.zeros(3)}))
+    state, frozen = (parallel.replicate(tree, devices=2) for tree in (state, {"scale": np.float32(2)}))
+    step_fn, batch = parallel.make_step(_loss_fn, optax.sgd(0.05), devices=2), {"x": DATA, "y": TARGET}
+    counts = []
+    with jax.log_compiles():
+        for _ in range(3):
+            caplog.clear()
+            state, _ = step_fn(state, frozen, parallel.shard(batch, devices=2))
+            counts.append(sum("Compiling" in record.getMessage() for record in caplog.records))
+    assert counts == [1, 0, 0]

@@ -7,20 +7,22 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from scipy import ndimage
 
-from camfuse_jax.config import AutoencoderConfig, Config, NetConfig
+from camfuse_jax.config import AutoencoderConfig, Config, NetConfig, TrainConfig
 from camfuse_jax.nets.build import init_autoencoder, init_classifier
 from camfuse_jax.system import runtime
 from camfuse_jax.training import step as parallel
 from camfuse_jax.training.autoencoder import make_autoencoder_loss
 from camfuse_jax.training.classifier import make_classifier_loss
+from camfuse_jax.training.step import make_optimizer
 
 STEPS, BATCH, CROP = 20, 16, 36
 CONFIG = Config(
     net=NetConfig(encoder_widths=(4, 6, 8, 8, 8), decoder_widths=(8, 8, 6, 4), init="he", strides=(1, 2)),
     ae=AutoencoderConfig(crop=CROP, batch_size=BATCH),
 )
+SETTINGS = TrainConfig(learning_rate=1e-4, clip=1.0)
 MIXED = dataclasses.replace(CONFIG, ae=dataclasses.replace(CONFIG.ae, mixtures=0.25, channel_gains=0.25))
 
 
@@ -36,14 +38,16 @@ def _tasks():
 
 
 def _train(params, frozen, loss_fn, *, devices):
-    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+    tx = make_optimizer(SETTINGS, total_steps=STEPS)
     rng = np.random.default_rng(0)
     step_fn = parallel.make_step(loss_fn, tx, devices=devices)
     state = parallel.replicate(parallel.TrainState(jnp.int32(0), params, tx.init(params)), devices=devices)
     frozen = parallel.replicate(frozen, devices=devices)
     losses = []
     for _ in range(STEPS):
-        image = rng.uniform(-1, 1, (BATCH, CROP, CROP, 1)).astype(np.float32)
+        image = np.tanh(
+            ndimage.gaussian_filter(rng.normal(0, 3, (BATCH, CROP, CROP, 1)), (0, 1, 1, 0)), dtype=np.float32
+        )
         batch = {"image": image, "label": np.arange(BATCH, dtype=np.int32) % 2, "share": image[:, 0, 0, 0] / 2 + 0.5}
         state, metrics = step_fn(state, frozen, parallel.shard(batch, devices=devices))
         losses.append(float(metrics["loss"][0]))
