@@ -1,15 +1,10 @@
-"""Which requests are let in, and what every reply says to the browser: an ASGI application around another."""
+"""The page's web application: what is let in, what every reply says to the browser, and which path is what."""
 
-import dataclasses
-import functools
 import ipaddress
-import json
 from collections.abc import Iterable
 from importlib import resources
 from urllib.parse import urlsplit
 
-import anyio
-import anyio.to_thread
 import markupsafe
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,16 +13,16 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from camfuse_jax.errors import CamfuseError, InputError, ResourceError, UsageError
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.images.read import Limits
+from camfuse_jax.pair.options import FuseSettings
 from camfuse_jax.report import pictures
 from camfuse_jax.report.page import csp_hash, environment
-from camfuse_jax.serve.request import TooLargeError, TooSlowError, Wish, read_wish
-from camfuse_jax.serve.response import answer
-from camfuse_jax.system.files import as_resource_error
+from camfuse_jax.serve.desk import Desk
+from camfuse_jax.serve.live import LiveView
+from camfuse_jax.serve.request import Bounds
 
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain"})
+_DEMO = resources.files("camfuse_jax") / "demo"
 
 
 class Guard:
@@ -68,20 +63,20 @@ class Guard:
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
-        refused = self._refusal(Headers(scope=scope))
-        app = self._app if refused is None else JSONResponse({"error": refused[1]}, status_code=refused[0])
+        refusal = self._refusal(Headers(scope=scope))
+        app = self._app if refusal is None else JSONResponse({"error": refusal[1]}, status_code=refusal[0])
         await app(scope, receive, send_guarded)
 
     def _refusal(self, headers: Headers) -> tuple[int, str] | None:
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._known(hosts[0]):
+        if len(hosts) != 1 or not self._is_known(hosts[0]):
             return 421, "This address is not served here. Open the address that camfuse serve printed."
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{hosts[0]}":
             return 403, "Requests from other pages are refused."
         return None
 
-    def _known(self, host: str) -> bool:
+    def _is_known(self, host: str) -> bool:
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
@@ -93,30 +88,6 @@ class Guard:
         return self._remote or address.is_loopback
 
 
-# The page's web application: one page, one demo pair, one thing to ask for.
-
-
-_STATUS = ((TooLargeError, 413), (TooSlowError, 408), (InputError, 422), (UsageError, 400), (ResourceError, 507))
-_DEMO = resources.files("camfuse_jax") / "demo"
-
-
-@dataclasses.dataclass(frozen=True)
-class Bounds:
-    """What one who asks may use.
-
-    Attributes:
-        limits: Of each image.
-        max_bytes: Of a request, both images together; they are held in memory.
-        queue: Requests at a time; one is worked on and the others wait. More are told to come again.
-        seconds: In which a request must have arrived.
-    """
-
-    limits: Limits = dataclasses.field(default_factory=lambda: Limits(25_000_000, 100_000_000))
-    max_bytes: int = 100_000_000
-    queue: int = 4
-    seconds: float = 120.0
-
-
 def make_app(
     params: Params,
     *,
@@ -124,61 +95,60 @@ def make_app(
     bounds: Bounds | None = None,
     names: tuple[str, ...] = (),
     remote: bool = False,
+    live: LiveView | None = None,
 ) -> ASGIApp:
-    """The application, to be run by any ASGI server in one process.
-
-    Nothing of a request is kept once it is answered, and nothing is written to the disk.
+    """The application, to be run by any ASGI server in one process. Nothing is written to the disk.
 
     Args:
         params: Weights from `load_params`.
         weights: Their name, for the page's command line.
-        bounds: What one who asks may use.
+        bounds: What a client may use.
         names: Host names by which it may be called, besides localhost.
         remote: It may be called by any address.
+        live: A running view of two live sources, shown at `/live`.
     """
     bounds = bounds or Bounds()
-    style, script, page = _page(weights, bounds, remote)
-    desk = _Desk(params, bounds)
+    desk = Desk(params, bounds)
+    facts = {
+        "weights": weights,
+        "default_weights": FuseSettings.weights,
+        "remote": remote,
+        "bounds": bounds,
+        "live": live and live.names,
+        "look": params.look if params.fusion.rule == "spatial" else None,
+        "heat_colors": pictures.heat_gradient(),
+        "share_colors": pictures.share_gradient(),
+    }
+    hashes: dict[str, set[str]] = {"style": set(), "script": set()}
     routes = [
-        Route("/", lambda _: HTMLResponse(page), methods=["GET"]),
+        Route("/", _page("serve", facts, hashes), methods=["GET"]),
         Route("/demo/{kind:str}", _demo, methods=["GET"]),
-        Route("/fuse", desk.fuse, methods=["POST"]),
+        Route("/pairs", desk.take, methods=["POST"]),
+        Route("/pairs/{token:str}/{kind:str}", desk.give, methods=["GET"]),
     ]
+    if live is not None:
+        routes += [
+            Route("/live", _page("live", facts, hashes), methods=["GET"]),
+            Route("/live/stream", live.stream, methods=["GET"]),
+            Route("/live/facts", live.facts, methods=["GET"]),
+        ]
     policy = (
-        f"default-src 'none'; img-src data: blob:; connect-src 'self'; style-src {csp_hash(style)}; "
-        f"script-src {csp_hash(script)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; img-src 'self' data: blob:; connect-src 'self'; "
+        f"style-src {' '.join(sorted(hashes['style']))}; script-src {' '.join(sorted(hashes['script']))}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return Guard(Starlette(routes=routes), names=names, policy=policy, remote=remote)
 
 
-class _Desk:
-    """Takes requests, works on one at a time, and sends away those for whom there is no place."""
-
-    def __init__(self, params: Params, bounds: Bounds):
-        self._params, self._bounds = params, bounds
-        self._inside = 0
-        self._one = anyio.CapacityLimiter(1)
-
-    async def fuse(self, request: Request) -> Response:
-        """POST /fuse."""
-        if self._inside >= self._bounds.queue:  # before anything is read: what waits is held in memory
-            told = "Other images are being fused. Try again in a moment."
-            return JSONResponse({"error": told}, status_code=503, headers={"retry-after": "2"})
-        self._inside += 1
-        try:
-            wish = await read_wish(request, max_bytes=self._bounds.max_bytes, seconds=self._bounds.seconds)
-            work = functools.partial(_work, self._params, wish, self._bounds.limits)
-            return Response(await anyio.to_thread.run_sync(work, limiter=self._one), media_type="application/json")
-        except CamfuseError as error:
-            status = next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
-            return JSONResponse({"error": str(error)}, status_code=status)
-        finally:
-            self._inside -= 1
-
-
-def _work(params: Params, wish: Wish, limits: Limits) -> bytes:
-    with as_resource_error():
-        return json.dumps(answer(params, wish, limits)).encode()  # here, where nobody else waits for it
+def _page(name: str, facts: dict[str, object], hashes: dict[str, set[str]]):
+    """A handler that gives a page; the hashes of its style and script go into the policy."""
+    templates = environment("serve")
+    style, script = (templates.get_template(file).render(facts) for file in ("serve.css.j2", f"{name}.js.j2"))
+    hashes["style"].add(csp_hash(style))
+    hashes["script"].add(csp_hash(script))
+    parts = {"style": markupsafe.Markup(style), "script": markupsafe.Markup(script)}
+    page = templates.get_template(f"{name}.html.j2").render(**parts, **facts)
+    return lambda _: HTMLResponse(page)
 
 
 def _demo(request: Request) -> Response:
@@ -186,19 +156,3 @@ def _demo(request: Request) -> Response:
     if kind not in ("ir", "vis"):
         return JSONResponse({"error": "There is no such image."}, status_code=404)
     return Response((_DEMO / f"{kind}.png").read_bytes(), media_type="image/png")
-
-
-def _page(weights: str, bounds: Bounds, remote: bool) -> tuple[str, str, str]:
-    """Style, script, and the page that holds both."""
-    templates = environment("serve")
-    colors = {"heat_colors": pictures.heat_gradient(), "share_colors": pictures.share_gradient()}
-    style, script = (templates.get_template(name).render(colors) for name in ("serve.css.j2", "serve.js.j2"))
-    page = templates.get_template("serve.html.j2").render(
-        style=markupsafe.Markup(style),
-        script=markupsafe.Markup(script),
-        weights=weights,
-        remote=remote,
-        max_bytes=bounds.max_bytes,
-        max_megapixels=bounds.limits.max_pixels / 1e6,
-    )
-    return style, script, page

@@ -1,6 +1,7 @@
 """One pair in memory, and what the page shows of it: the result, where it came from, what the classifier goes by."""
 
 import io
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -93,7 +94,7 @@ class KeptPair:
         levels = to_levels(self.fused(params, balance), self._ready.bits)
         go_on()
         alpha = None if self._ready.alpha is None else to_depth(self._ready.alpha, levels.dtype)
-        return picture_bytes(levels, alpha=alpha, icc=self._ready.icc), "image/png"
+        return picture_bytes(levels, alpha=alpha, icc=self._ready.icc, metadata=self._ready.metadata), "image/png"
 
     def fused(self, params: Params, balance: Balance) -> Float[np.ndarray, "h w *c"]:
         """The result in [0, 1]; the last one is kept."""
@@ -103,8 +104,8 @@ class KeptPair:
             self._fused = balance, fused
         return self._fused[1]
 
-    def maps(self, params: Params, balance: Balance, go_on: Callable[[], None]) -> dict[str, Any]:
-        """For JSON: `origin` (base, layer, warm outlines, and `infrared`, its part of the result), `classes` (base and
+    def maps(self, params: Params, balance: Balance, go_on: Callable[[], None]) -> tuple[bytes, str]:
+        """JSON and its media type: `origin` (base, layer, warm outlines, and `infrared`, its part of the result), `classes` (base and
         layer of the infrared, then of the visible image), `swapped`, and `channels` (HTML).
         """  # noqa: D205
         fused = self.fused(params, balance)
@@ -123,7 +124,8 @@ class KeptPair:
         go_on()
         if self._class_maps is None:
             self._class_maps = _class_maps(params, self._ready.ir_unit, self._ready.luma)
-        return {"origin": shown, "channels": channels_html(with_balance(params, balance)), **self._class_maps}
+        channels = channels_html(with_balance(params, balance))
+        return json.dumps({"origin": shown, "channels": channels, **self._class_maps}).encode(), "application/json"
 
 
 def with_balance(params: Params, balance: Balance) -> Params:

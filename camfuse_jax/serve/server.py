@@ -1,23 +1,28 @@
-"""A port to serve at, taken before anything slow is loaded, so that one hears at once if it cannot be had."""
+"""A port to serve at, and connections that cannot shut others out."""
 
+import asyncio
 import errno
 import ipaddress
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from camfuse_jax.errors import ResourceError, UsageError
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.serve.app import Bounds, make_app
+from camfuse_jax.serve.app import make_app
+from camfuse_jax.serve.live import LiveView
+from camfuse_jax.serve.request import Bounds
 
-CONNECTIONS = 32
-"""At a time; a browser opens up to six."""
+_BACKLOG = 256
 
 
 def listening(host: str, port: int, *, remote: bool) -> socket.socket:
-    """A socket that listens.
+    """A socket that listens: before anything slow is loaded, so that one hears at once if it cannot be had.
 
     Args:
         host: Name or address to listen at.
@@ -25,18 +30,18 @@ def listening(host: str, port: int, *, remote: bool) -> socket.socket:
         remote: Admit a host that other computers can reach.
 
     Raises:
-        UsageError: Host or port cannot be, or the host is not this computer's own and `remote` is not given.
+        UsageError: There is no such host or port, or other computers can reach it and `remote` is not given.
         ResourceError: The port is taken.
     """
     if not 0 <= port <= 65535:
-        raise UsageError(f"--port {port} cannot be.", "Give a number up to 65535, or 0 for any free port.")
+        raise UsageError(f"--port must be from 0 to 65535, got {port}.", "0 takes any free port.")
     try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError) as error:
         raise UsageError(
             f"--host {host} is not known: {error}.", "Give 127.0.0.1, or an address of this computer."
         ) from error
-    if not is_loopback(place[0]) and not remote:
+    if not is_loopback(address[0]) and not remote:
         raise UsageError(
             f"--host {host} can be reached from other computers, and there is no password.",
             "Add --remote if that is meant, or use an SSH tunnel: ssh -L 8350:localhost:8350 THIS-COMPUTER.",
@@ -44,8 +49,8 @@ def listening(host: str, port: int, *, remote: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-        listener.listen(CONNECTIONS)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         remedy = "Give another --port, or 0 for any free one." if error.errno == errno.EADDRINUSE else "Check --host."
@@ -63,7 +68,97 @@ def page_address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-# The page on a port, until a signal comes.
+class Connection(H11Protocol):
+    """A connection that ends when it keeps the server waiting, or when it waits itself and others need its place.
+
+    Attributes:
+        most: Connections at a time, of all clients.
+        most_per_client: Of one address; a browser opens up to six.
+        header_seconds: Time in which a request's header must come, and a further one after each reply.
+        write_seconds: Time in which a client must begin to take what is sent.
+        slowest: Bytes a second of a reply from then on.
+        tick_seconds: How often all this is looked at.
+    """
+
+    most, most_per_client = 128, 32
+    header_seconds, write_seconds, tick_seconds = 10.0, 20.0, 0.5
+    slowest = 64_000
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Takes a place; where there is none, that of one that sends nothing or little."""
+        super().connection_made(transport)
+        self._since, self._received = self.loop.time(), 0
+        self._unsent, self._send_until = 0, 0.0
+        self._timer = self.loop.call_later(self.tick_seconds, self._tick)
+        hosts = Counter(one.host for one in self.connections)
+        crowded = hosts[self.host] > self.most_per_client
+        if crowded or len(self.connections) > self.most:
+            host = self.host if crowded else hosts.most_common(1)[0][0]
+            rated = [(one.rate, one) for one in self.connections if one.host == host and one.rate is not None]
+            slowest = min(rated, key=lambda pair: pair[0])[1] if rated else self
+            slowest.transport.abort()
+
+    @property
+    def host(self) -> str:
+        """Address of the client, without its port."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second that come from the client; below 0 the longer it is idle; None while it waits for a reply."""
+        waited = self.loop.time() - self._since
+        if self._is_idle():
+            return -waited
+        return self._received / max(waited, 0.1) if self.cycle.more_body else None
+
+    def data_received(self, data: bytes) -> None:
+        """Counts what comes since the request began."""
+        before = self.cycle
+        self._received += len(data)
+        super().data_received(data)
+        if self.cycle is not before:
+            self._since, self._received = self.loop.time(), len(data)
+
+    def on_response_complete(self) -> None:
+        """Waits for the next header."""
+        self._since, self._received = self.loop.time(), 0
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the ticks."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _tick(self) -> None:
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
+        if not self._unsent or (unsent != self._unsent and not self._is_idle()):  # a stream goes on while it moves
+            self._send_until = now + self.write_seconds + unsent / self.slowest
+        self._unsent = unsent
+        if unsent and self._is_idle():
+            self._since = now  # the reply is still on its way
+        if (unsent and now > self._send_until) or (self._is_idle() and now > self._since + self.header_seconds):
+            self.transport.abort()
+        else:
+            self._timer = self.loop.call_later(self.tick_seconds, self._tick)
+
+
+def server_config(app: ASGIApp, connection: type[Connection] = Connection) -> uvicorn.Config:
+    """How an application is served."""
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
 
 
 def serve(
@@ -73,6 +168,7 @@ def serve(
     host: str,
     weights: str,
     bounds: Bounds,
+    live: LiveView | None,
     ready: Callable[[str, bool], None],
 ) -> None:
     """Serves the page until a signal comes; to be called inside `signals.handled`. Returns only by an exception.
@@ -82,31 +178,19 @@ def serve(
         params: Weights from `load_params`.
         host: Name by which the page may be called, besides localhost.
         weights: Name of the weights, for the page.
-        bounds: What one who asks may use.
+        bounds: What a client may use.
+        live: Shown at `/live`.
         ready: Called once the page can be opened, with its address and whether other computers may reach it.
 
     Raises:
         ResourceError: The server ended by itself.
-        Stop: SIGINT or SIGTERM; requests in work were given two seconds.
+        Stop: SIGINT or SIGTERM; requests at work were given two seconds.
     """
     bound = listener.getsockname()
     exposed = not is_loopback(bound[0])
-    app = make_app(params, weights=weights, bounds=bounds, names=(host,), remote=exposed)
-    config = uvicorn.Config(
-        app,
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=2,
-    )
-    server = uvicorn.Server(config)
-    # In a thread of its own, where it leaves signals alone: they end this one in order (`safety.signals`).
+    app = make_app(params, weights=weights, bounds=bounds, names=(host,), remote=exposed, live=live)
+    server = uvicorn.Server(server_config(app))
+    # In a thread of its own, where it leaves signals alone: they end this one in order (`system.signals`).
     ended = threading.Event()  # not `join`, which takes a thread for ended once a signal interrupted it
     threading.Thread(target=_run, args=(server, listener, ended), name="server", daemon=True).start()
     try:

@@ -1,25 +1,21 @@
-"""What may be asked of the page's server, and what is refused: a real server, requests no browser would send."""
+"""Requests to the page's server that are replied to, and that are refused; some that no browser would send."""
 
-import base64
 import io
 import json
-import socket
 import tempfile
-import threading
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
-from served import ask, form, fuse, served
+from served import ask, form, fuse, get, send, served
 from small_nets import small_params
 
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes
-from camfuse_jax.serve import app
-from camfuse_jax.serve.app import Bounds, make_app
+from camfuse_jax.serve.app import make_app
+from camfuse_jax.serve.request import Bounds
 
 HEIGHT, WIDTH = 41, 53
 MAX_BYTES = 60_000
@@ -32,7 +28,7 @@ def pair():
 
 @pytest.fixture(scope="module")
 def port():
-    bounds = Bounds(Limits(10_000, MAX_BYTES), MAX_BYTES, queue=2, seconds=1.5)
+    bounds = Bounds(Limits(10_000, MAX_BYTES), MAX_BYTES, seconds=1.5)
     with served(make_app(small_params(), bounds=bounds, names=("camera.lan",))) as port:
         yield port
 
@@ -52,15 +48,15 @@ def no_files(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def picture(uri):
-    return read_picture(base64.b64decode(uri.partition(",")[2]), name="reply")
+def picture(content):
+    return read_picture(content, name="reply")
 
 
 def test_the_page_is_one_document_with_a_strict_policy(port):
     status, headers, body = ask(port)
     assert status == 200
     policy = headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; img-src data: blob:; connect-src 'self'; style-src 'sha256-")
+    assert policy.startswith("default-src 'none'; img-src 'self' data: blob:; connect-src 'self'; style-src 'sha256-")
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
@@ -71,47 +67,23 @@ def test_the_page_is_one_document_with_a_strict_policy(port):
     assert text.count("<script>") == 1
 
 
-def test_two_images_are_fused_and_explained(port, pair):
-    status, told = fuse(port, *pair)
-    assert status == 200
-    assert told["size"] == [WIDTH, HEIGHT]
-    assert (told["bits"], told["color"]) == (8, False)
-    assert picture(told["fused"]).samples.shape == (HEIGHT, WIDTH)
-    np.testing.assert_array_equal(picture(told["vis"]).samples, synthetic_pair(3, HEIGHT, WIDTH)[1])
-    assert [one["kind"] for one in told["maps"]] == ["ir", "vis"]
-    assert "<svg" in told["channels"]
-    assert isinstance(told["swapped"], bool)
-
-
-def test_balance_changes_the_result_and_maps_are_sent_on_request_only(port, pair):
-    even, ir, vis = (
-        fuse(port, *pair, fields=(("maps", "0"), ("ir_gain", a), ("vis_gain", b)))[1]
-        for a, b in (("1", "1"), ("8", "1"), ("1", "8"))
-    )
-    assert "maps" not in even
-    pictures = [picture(told["fused"]).samples.astype(float) for told in (even, ir, vis)]
-    assert np.abs(pictures[1] - pictures[2]).mean() > np.abs(pictures[0] - pictures[1]).mean() > 0
-    assert even["channels"] != ir["channels"]
-
-
 def test_color_depth_alpha_and_profile_are_kept(port, pair):
     vis = synthetic_pair(3, HEIGHT, WIDTH)[1].astype(np.uint16) * 257 + 3
     deep = picture_bytes(np.stack([vis, vis // 2, 65535 - vis], -1), alpha=vis, icc=b"profile" * 9)
-    status, told = fuse(port, pair[0], deep, names=("a.png", "b.png"))
-    assert status == 200, told
-    result = picture(told["fused"])
+    described, content = fuse(port, pair[0], deep)
+    result = picture(content)
     assert result.samples.dtype == np.uint16
     assert result.samples.shape == (HEIGHT, WIDTH, 3)
     assert len(np.unique(result.samples)) > 300
     np.testing.assert_array_equal(result.alpha, vis)
     assert result.icc == b"profile" * 9
-    assert (told["bits"], told["color"], told["alpha"]) == (16, True, True)
+    assert (described["bits"], described["color"], described["alpha"]) == (16, True, True)
 
 
 @pytest.mark.parametrize(
     "path",
     ["/../../etc/passwd", "/demo/../../pyproject.toml", "/demo/%2e%2e%2f%2e%2e%2fcli.py", "/demo/..", "/demo/ir.png",
-     "/demo/ir/../vis", "//etc/passwd", "/static/app.py", "/fuse/x"],
+     "/demo/ir/../vis", "//etc/passwd", "/static/app.py", "/pairs/x", "/pairs//maps", "/live", "/live/stream"],
 )  # fmt: skip
 def test_no_path_leads_anywhere(port, path):
     status, _, body = ask(port, path=path)
@@ -123,16 +95,16 @@ def test_no_path_leads_anywhere(port, path):
     "name",
     ["../../../evil.png", "/etc/cron.d/evil", "..\\..\\evil.png", "C:\\evil.png", "evil\x01\x7f.png", "a" * 300],
 )
-def test_a_file_name_is_only_told(port, pair, name):
-    status, told = fuse(port, pair[0], b"no image", names=("ir.png", name))
+def test_a_file_name_is_only_shown(port, pair, name):
+    status, reply = send(port, pair[0], b"no image", names=("ir.png", name))
     assert status == 422
-    assert "(visible) is not a whole PNG, JPEG, BMP or TIFF image" in told["error"]
-    shown = told["error"].partition(" (visible)")[0]
+    assert "(visible) is not a whole PNG, JPEG, BMP or TIFF image" in reply["error"]
+    shown = reply["error"].partition(" (visible)")[0]
     assert len(shown) <= 80
     assert not set(shown) & set("/\\\x01\x7f")
 
 
-def test_bad_images_are_told_by_name(port, pair):
+def test_bad_images_are_named(port, pair):
     ir, vis = pair
     gif = io.BytesIO()
     Image.new("L", (9, 9)).save(gif, "GIF")
@@ -146,27 +118,32 @@ def test_bad_images_are_told_by_name(port, pair):
         "bomb.png": (wide.getvalue()[:20_000], "at most 0.01 megapixels"),
     }
     for name, (content, why) in cases.items():
-        status, told = fuse(port, ir, content, names=("fine.png", name))
+        status, reply = send(port, ir, content, names=("fine.png", name))
         assert status == 422
-        assert told["error"].startswith(f"{name} (visible)")
-        assert why in told["error"]
-    status, told = fuse(port, vis[:100], vis, names=("thermal.png", "fine.png"))
-    assert (status, told["error"][:22]) == (422, "thermal.png (infrared)")
+        assert reply["error"].startswith(f"{name} (visible)")
+        assert why in reply["error"]
+    status, reply = send(port, vis[:100], vis, names=("thermal.png", "fine.png"))
+    assert (status, reply["error"][:22]) == (422, "thermal.png (infrared)")
     small = picture_bytes(np.zeros((9, 9), np.uint8))
-    status, told = fuse(port, small, vis)
+    status, reply = send(port, small, vis)
     assert status == 422
-    assert "9 x 9" in told["error"]
-    assert fuse(port, small, vis, fields=(("fit", "vis"),))[0] == 200
+    assert "9 x 9" in reply["error"]
+    assert send(port, small, vis, fields=(("fit", "vis"),))[0] == 200
 
 
-def test_settings_that_cannot_be(port, pair):
+def test_settings_with_no_such_value(port, pair):
     for field, value in (
-        ("ir_gain", "x"), ("ir_gain", "-1"), ("vis_gain", "nan"), ("fit", "both"), ("gray", "yes"), ("bits", "12"),
+        ("ir_gain", "2"), ("maps", "1"), ("fit", "both"), ("gray", "yes"), ("bits", "12"),
         ("ir_polarity", ""), ("ir_range", "fixed:2,1"), ("out", "/tmp".strip("/")), ("ir_range", "x" * 500),
     ):  # fmt: skip
-        status, told = fuse(port, *pair, fields=((field, value),))
+        status, reply = send(port, *pair, fields=((field, value),))
         assert status == 400, (field, value)
-        assert told["error"]
+        assert reply["error"]
+    token = send(port, *pair)[1]["token"]
+    for field, value in (("ir_gain", "x"), ("ir_gain", "-1"), ("vis_gain", "nan"), ("look", "2"), ("bits", "8")):
+        status, reply = get(port, token, "preview", **{field: value})
+        assert status == 400, (field, value)
+        assert json.loads(reply)["error"]
 
 
 def test_requests_that_are_no_form_of_two_images(port, pair):
@@ -181,46 +158,35 @@ def test_requests_that_are_no_form_of_two_images(port, pair):
         form([("ir", "a.png", ir), ("ir", "b.png", vis)]),
         form([("ir", "a.png", ir), ("vis", "b.png", vis), ("more", "c.png", b"")]),
         form([], [("ir", "text"), ("vis", "text")]),
-        form([("ir", "a.png", ir), ("vis", "b.png", vis)], [("maps", "0"), ("maps", "1")]),
+        form([("ir", "a.png", ir), ("vis", "b.png", vis)], [("gray", "0"), ("gray", "1")]),
         form([("ir", "a.png", ir), ("vis", "b.png", vis)], [(f"f{i}", "") for i in range(50)]),
     ]
     whole, headers = form([("ir", "a.png", ir), ("vis", "b.png", vis)])
     bodies.append((whole[: len(whole) // 2], headers))
     for body, headers in bodies:
-        status, _, told = ask(port, "POST", "/fuse", body, headers)
-        assert status == 400, told
-        assert json.loads(told)["error"]
-    assert ask(port, "GET", "/fuse")[0] == 405
+        status, _, reply = ask(port, "POST", "/pairs", body, headers)
+        assert status == 400, reply
+        assert json.loads(reply)["error"]
+    assert ask(port, "GET", "/pairs")[0] == 405
     assert ask(port, "PUT", "/")[0] == 405
 
 
 def test_too_much_is_refused_with_and_without_a_length(port, pair):
     body, headers = form([("ir", "a.png", bytes(MAX_BYTES)), ("vis", "b.png", pair[1])])
-    status, _, told = ask(port, "POST", "/fuse", body, headers)
+    status, _, reply = ask(port, "POST", "/pairs", body, headers)
     assert status == 413
-    assert "0.06 MB" in json.loads(told)["error"]
+    assert "0.06 MB" in json.loads(reply)["error"]
     chunked = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:30_000], body[30_000:])) + b"0\r\n\r\n"
-    status, _, told = ask(port, "POST", "/fuse", chunked, (*headers, ("Transfer-Encoding", "chunked")))
+    status, _, reply = ask(port, "POST", "/pairs", chunked, (*headers, ("Transfer-Encoding", "chunked")))
     assert status == 413
-    assert fuse(port, *pair)[0] == 200
+    assert send(port, *pair)[0] == 200
 
 
 def test_large_uploads_stay_in_memory(pair):
     """Starlette's own parser moves files of more than 1 MB to the disk; here `no_files` would see it."""
     bounds = Bounds(Limits(10_000, 10_000_000), 10_000_000)
     with served(make_app(small_params(), bounds=bounds)) as port:
-        assert fuse(port, pair[0] + bytes(3_000_000), pair[1])[0] == 200
-
-
-def test_a_sender_that_never_ends_is_sent_away(port, pair):
-    body, headers = form([("ir", "a.png", pair[0]), ("vis", "b.png", pair[1])])
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
-        head = "".join(f"{name}: {value}\r\n" for name, value in (("Host", "localhost"), *headers))
-        raw.sendall(f"POST /fuse HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:100])
-        assert raw.recv(1000).startswith(b"HTTP/1.1 408")
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:  # and one that goes away
-        raw.sendall(f"POST /fuse HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:100])
-    assert fuse(port, *pair)[0] == 200
+        assert send(port, pair[0] + bytes(3_000_000), pair[1])[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -231,9 +197,9 @@ def test_a_sender_that_never_ends_is_sent_away(port, pair):
 )  # fmt: skip
 def test_only_known_hosts_are_answered(port, pair, host, status):
     assert ask(port, host=host)[0] == status
-    found, told = fuse(port, *pair, host=host)
+    found, reply = send(port, *pair, host=host)
     assert found == status
-    assert ("fused" in told) == (status == 200)
+    assert ("token" in reply) == (status == 200)
 
 
 def test_a_remote_page_answers_any_address_but_no_unknown_name(pair):
@@ -245,45 +211,5 @@ def test_a_remote_page_answers_any_address_but_no_unknown_name(pair):
 def test_other_pages_cannot_send_forms(port, pair):
     body, headers = form([("ir", "a.png", pair[0]), ("vis", "b.png", pair[1])])
     for origin in ("http://evil.example", "null", f"https://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}"):
-        assert ask(port, "POST", "/fuse", body, (*headers, ("Origin", origin)))[0] == 403
-    assert ask(port, "POST", "/fuse", body, (*headers, ("Origin", f"http://127.0.0.1:{port}")))[0] == 200
-
-
-def test_many_at_once_one_at_a_time(port, pair, monkeypatch):
-    """Two places: one is worked on, one waits; the others are told to come again before they are read."""
-    inside, most, lock = [0], [0], threading.Lock()
-    real = app.answer
-
-    def slow(*arguments):
-        with lock:
-            inside[0] += 1
-            most[0] = max(most[0], inside[0])
-        time.sleep(0.4)
-        with lock:
-            inside[0] -= 1
-        return real(*arguments)
-
-    monkeypatch.setattr(app, "answer", slow)
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(fuse(port, *pair)[0])) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1]
-    assert found.count(200) >= 2
-    assert set(found) == {200, 503}
-    monkeypatch.undo()
-    assert fuse(port, *pair)[0] == 200
-
-
-def test_a_failure_of_ours_is_no_secret_and_the_next_one_is_served(port, pair, monkeypatch):
-    def broken(*_):
-        raise MemoryError
-
-    monkeypatch.setattr(app, "answer", broken)
-    status, told = fuse(port, *pair)
-    assert status == 507
-    assert "Memory does not suffice" in told["error"]
-    monkeypatch.undo()
-    assert fuse(port, *pair)[0] == 200
+        assert ask(port, "POST", "/pairs", body, (*headers, ("Origin", origin)))[0] == 403
+    assert ask(port, "POST", "/pairs", body, (*headers, ("Origin", f"http://127.0.0.1:{port}")))[0] == 200

@@ -1,0 +1,168 @@
+"""What the page shows of a pair: the result of each balance, maps that are of the image they are named for, words."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from served import fuse, get, send, served
+from small_nets import small_params
+
+from camfuse_jax.data.synthetic import synthetic_pair
+from camfuse_jax.errors import InputError
+from camfuse_jax.fusion.fuse import explain
+from camfuse_jax.images.read import read_picture
+from camfuse_jax.images.write import picture_bytes
+from camfuse_jax.pair.fuse import to_levels
+from camfuse_jax.report import pictures
+from camfuse_jax.report.provenance import provenance
+from camfuse_jax.serve.app import make_app
+from camfuse_jax.serve.request import Bounds
+from camfuse_jax.serve.response import page_words, warm_targets
+
+HEIGHT, WIDTH = 41, 53
+
+
+@pytest.fixture(scope="module")
+def sources():
+    ir, vis = synthetic_pair(3, HEIGHT, WIDTH)
+    return ir, np.stack([vis, vis // 2 + 60, 255 - vis], -1)
+
+
+@pytest.fixture(scope="module")
+def port():
+    with served(make_app(small_params(), bounds=Bounds(kept_bytes=1, kept_seconds=60))) as port:
+        yield port
+
+
+def picture(content):
+    return read_picture(content, name="reply")
+
+
+def shown(uri):
+    """Samples of an image of a `data:` URI."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
+
+
+def test_both_sources_come_back_as_they_are_fused(port, sources):
+    status, described = send(port, *map(picture_bytes, sources), fields=(("ir_polarity", "black"),))
+    assert status == 200
+    assert described["size"] == [WIDTH, HEIGHT]
+    assert (described["bits"], described["color"], described["alpha"]) == (8, True, False)
+    np.testing.assert_array_equal(shown(described["ir"])[..., 0], 255 - sources[0])
+    np.testing.assert_array_equal(shown(described["vis"]), sources[1])
+
+
+def test_preview_is_the_result_of_its_balance_and_even_is_the_default(port, sources):
+    token = send(port, *map(picture_bytes, sources))[1]["token"]
+    results = {}
+    for name, gains in (("even", {}), ("ir", {"ir_gain": 8}), ("vis", {"vis_gain": 8}), ("again", {"ir_gain": 1})):
+        preview, result = (get(port, token, kind, **gains) for kind in ("preview", "result"))
+        assert preview[0] == result[0] == 200
+        results[name] = picture(result[1]).samples
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(preview[1])).convert("RGB")), results[name])
+    np.testing.assert_array_equal(results["even"], results["again"])
+    ir, vis = (np.abs(results[name] - sources[1].astype(float)).mean() for name in ("ir", "vis"))
+    assert ir > vis + 1
+
+
+def test_grayscale_is_asked_for(port, sources):
+    pair = tuple(map(picture_bytes, sources))
+    described, result = fuse(port, *pair, fields=(("gray", "1"),))
+    assert not described["color"]
+    assert picture(result).samples.shape == (HEIGHT, WIDTH)
+    assert picture(fuse(port, *pair, fields=(("gray", "0"),))[1]).samples.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_each_map_is_of_the_image_and_class_that_it_is_named_for(port, sources):
+    ir, vis = sources[0], sources[1][..., 0]
+    token = send(port, picture_bytes(ir), picture_bytes(vis))[1]["token"]
+    maps = json.loads(get(port, token, "maps")[1])
+    explained = explain(small_params(), *(image.astype(np.float32) / 255 for image in (ir, vis)))
+    expected = [pictures.heat_uri(np.asarray(heat[0])) for heat in (explained.ir_cam, explained.vis_cam)]
+    assert expected[0] != expected[1]
+    for image, heat, one in zip((ir, vis), expected, maps["classes"], strict=True):
+        np.testing.assert_allclose(shown(one["layer"]).astype(int), shown(heat).astype(int), atol=6)
+        assert one["base"] == pictures.small_uri(image)
+    assert isinstance(maps["swapped"], bool)
+    assert "<svg" in maps["channels"]
+
+
+def test_the_origin_map_follows_the_balance(port, sources):
+    ir, vis = sources[0], sources[1][..., 0]
+    token = send(port, picture_bytes(ir), picture_bytes(vis))[1]["token"]
+    parts = []
+    for gains in ({"ir_gain": 8}, {"vis_gain": 8}):
+        fused = picture(get(port, token, "result", **gains)[1]).samples
+        maps = json.loads(get(port, token, "maps", **gains)[1])
+        measured = provenance(ir, vis, fused)
+        assert maps["origin"]["layer"] == pictures.share_uri(measured.share, measured.certainty)
+        assert maps["origin"]["base"] == pictures.small_uri(fused)
+        parts.append(maps["origin"]["infrared"])
+    assert parts[0] > parts[1]
+
+
+def test_a_pair_of_infrared_twice_comes_from_infrared():
+    """Share, base and warm outline belong together: what follows infrared is orange and counted as infrared."""
+    noise = np.random.default_rng(0).integers(0, 255, (2, 64, 64), np.uint8)
+    measured = provenance(noise[0], noise[1], noise[0])
+    layer = shown(pictures.share_uri(measured.share, measured.certainty))
+    red, blue = (float(layer[..., channel].mean()) for channel in (0, 2))
+    assert red > blue
+
+
+def test_warm_targets_are_outlined_and_noise_is_not():
+    ir = np.random.default_rng(0).normal(0.3, 0.02, (240, 320)).astype(np.float32)
+    assert not warm_targets(ir).any()
+    ir[100:130, 200:212] += 0.4
+    found = warm_targets(ir)
+    assert found[103:127, 203:209].all()
+    assert not found[:, :180].any()
+
+
+def test_the_page_can_ask_again_only_while_the_pair_is_kept(port, sources):
+    pair = tuple(map(picture_bytes, sources))
+    first = send(port, *pair)[1]["token"]
+    assert get(port, first, "preview")[0] == 200
+    second = send(port, *pair)[1]["token"]  # two do not fit into one byte; the newest stays
+    assert get(port, first, "preview")[0] == 410
+    assert get(port, second, "preview")[0] == 200
+    assert get(port, "x" * 32, "maps")[0] == 410
+    assert get(port, second, "thumbnail")[0] == 404
+
+
+def test_a_pair_that_nobody_asks_for_is_forgotten(sources):
+    with served(make_app(small_params(), bounds=Bounds(kept_seconds=0.3))) as port:
+        token = send(port, *map(picture_bytes, sources))[1]["token"]
+        import time
+
+        time.sleep(0.6)
+        assert get(port, token, "preview")[0] == 410
+
+
+def test_a_shifted_pair_is_called_misaligned(port):
+    scene = np.kron(np.random.default_rng(1).integers(0, 255, (16, 20), np.uint8), np.ones((16, 16), np.uint8))
+    straight, moved = (picture_bytes(image) for image in (scene, np.roll(scene, 12, axis=1)))
+    assert "12 px right" in send(port, moved, straight)[1]["misaligned"]
+    assert send(port, straight, straight)[1]["misaligned"] is None
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (InputError("ir has 9 x 9 pixels but vis has 8 x 8.", "Give --fit ir or --fit vis, or a --calibration."),
+         "The infrared image has 9 x 9 pixels but the visible one has 8 x 8. "
+         "Choose a size at Different sizes, under Settings."),
+        (InputError("a.png has too many pixels.", "Raise --max-megapixels."),
+         "a.png has too many pixels. Use a smaller image."),
+        (InputError("a.png is empty (0 bytes).", "Save it again."), "a.png is empty (0 bytes). Save it again."),
+        ("ir: may be black-hot; not inverted (--ir-polarity black does)",
+         "Infrared: may be black-hot; not inverted To invert it, choose black at Infrared shows hot as, "
+         "under Settings."),
+        ("a-file--with-dashes.png is not a whole image", "A-file--with-dashes.png is not a whole image"),
+    ],
+)  # fmt: skip
+def test_messages_are_in_the_pages_words(said, words):
+    assert page_words(said) == words
