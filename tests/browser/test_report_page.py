@@ -92,16 +92,18 @@ def test_another_source_can_be_chosen_by_keyboard(opened):
 
 def test_opacity_of_the_colors(opened):
     tab = opened()
-    maps = tab.locator(f"{SECOND} [data-maps]")
+    maps = tab.locator(f"{SECOND} .origin")
     layer = "(maps) => getComputedStyle(maps.querySelector('.stack img + img')).opacity"
-    assert float(maps.evaluate(layer)) == pytest.approx(0.65)
+    assert float(maps.evaluate(layer)) == pytest.approx(0.75)
     colored = maps.screenshot()
     opacity = tab.locator(f"{SECOND} [data-opacity]")
     opacity.focus()
     tab.keyboard.press("Home")
     assert float(maps.evaluate(layer)) == 0
     assert maps.screenshot() != colored
-    assert float(tab.locator("#pair-1 [data-maps]").evaluate(layer)) == pytest.approx(0.65)
+    assert float(tab.locator("#pair-1 .origin").evaluate(layer)) == pytest.approx(0.75)
+    tab.locator(f"{SECOND} details").first.evaluate("(details) => { details.open = true; }")
+    assert float(tab.locator(f"{SECOND} .maps").evaluate(layer)) == 0
 
 
 def test_every_control_is_reached_by_tab_in_the_order_of_the_page(opened):
@@ -129,6 +131,29 @@ def test_the_page_never_scrolls_sideways(opened, width):
     wide = """[...document.querySelectorAll("main *")].filter((element) => !element.closest(".scroll, svg, .frame")
         && element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.outerHTML.slice(0, 80))"""
     assert tab.evaluate(wide) == []
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_telephone_sees_every_score_without_scrolling_sideways(opened, width):
+    tab = opened(width=width, height=800)
+    table = tab.locator("#scores ~ table.scores").first
+    table.scroll_into_view_if_needed()
+    cells = table.locator("td")
+    assert cells.count() == 5 * (3 + 1)  # five methods; three metrics and their mean rank
+    for number in range(cells.count()):
+        box = cells.nth(number).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert cells.nth(number).evaluate("(cell) => getComputedStyle(cell, '::before').content").strip('"')
+    assert table.get_by_role("cell").count() == cells.count()  # it is still a table to a screen reader
+    assert table.get_by_role("columnheader").count() == 6
+
+
+def test_a_wide_screen_shows_methods_side_by_side(opened):
+    tab = opened()
+    rows = tab.locator("#scores ~ table.scores").first.locator("tbody tr")
+    boxes = [rows.nth(1).locator("td").nth(i).bounding_box() for i in range(5)]
+    assert len({box["y"] for box in boxes}) == 1
+    assert len({box["x"] for box in boxes}) == 5
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])

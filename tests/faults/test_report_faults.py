@@ -27,7 +27,7 @@ def place(tmp_path, monkeypatch):
     [
         (2, ("--out", "page.pdf"), ("page.pdf", ".html")),
         (2, ("--out", "mine"), ("mine is not the name of a page",)),
-        (2, ("--limit", "-1"), ("--limit is -1",)),
+        (2, ("--limit", "-1"), ("--limit must be 0", "got -1")),
         (2, ("--fused", "theirs"), ("--fused NAME=DIR",)),
         (2, ("--fused", "camfuse=theirs"), ("camfuse", "taken")),
         (2, ("--fused", "average=theirs"), ("average", "taken")),
@@ -36,7 +36,7 @@ def place(tmp_path, monkeypatch):
         (3, ("--fused", "a=nowhere"), ("nowhere does not exist",)),
         (3, ("--dataset", "nothing"), ("no data set 'nothing'",)),
         (4, ("--weights", "none.safetensors"), ("no weights at none.safetensors",)),
-        (5, ("--out", "small.safetensors/page.html"), ("Cannot write small.safetensors/page.html",)),
+        (5, ("--out", "small.safetensors/page.html"), ("small.safetensors", "File exists")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
