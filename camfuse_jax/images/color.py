@@ -12,11 +12,22 @@ _WEIGHTS = np.array([0.299, 0.587, 0.114])
 
 
 def luma_unit(rgb_unit: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """BT.601 luma in float64, not rounded; equal channels give that channel (ITU-R BT.601-7, section 2.5.1)."""
-    rgb = np.asarray(rgb_unit, np.float64)
-    gray = rgb[..., 1]
+    """BT.601 luma, not rounded; equal channels give that channel (ITU-R BT.601-7, section 2.5.1).
+
+    float32 where the colors are, else float64.
+    """
+    return _luma_of(*_channels(rgb_unit))
+
+
+def _channels(rgb_unit: Float[np.ndarray, "h w 3"]) -> list[np.ndarray]:
+    rgb = np.asarray(rgb_unit)
+    kind = rgb.dtype if rgb.dtype == np.float32 else np.float64
+    return [np.ascontiguousarray(rgb[..., channel], kind) for channel in range(3)]
+
+
+def _luma_of(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
     # Written as a difference from green, equal channels come out exactly, whatever the weights' rounding.
-    return gray + _WEIGHTS[0] * (rgb[..., 0] - gray) + _WEIGHTS[2] * (rgb[..., 2] - gray)
+    return green + green.dtype.type(_WEIGHTS[0]) * (red - green) + green.dtype.type(_WEIGHTS[2]) * (blue - green)
 
 
 def with_luma(rgb_unit: Float[np.ndarray, "h w 3"], luma: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
@@ -40,11 +51,9 @@ def with_luma(rgb_unit: Float[np.ndarray, "h w 3"], luma: Float[np.ndarray, "h w
     Returns:
         RGB in [0, 1], float32 where the colors are, else float64.
     """
-    rgb = np.asarray(rgb_unit)
-    kind = rgb.dtype if rgb.dtype == np.float32 else np.dtype(np.float64)
     # Plane by plane and without a power of every pixel: ten times faster, which is what a video's rate hung on.
-    red, green, blue = (np.ascontiguousarray(rgb[..., channel], kind) for channel in range(3))
-    old = green + kind.type(_WEIGHTS[0]) * (red - green) + kind.type(_WEIGHTS[2]) * (blue - green)
+    red, green, blue = _channels(rgb_unit)
+    old, kind = _luma_of(red, green, blue), red.dtype
     new = np.clip(np.asarray(luma, kind), 0, 1)
     largest = np.maximum(np.maximum(red, green), blue)
     room = (1 - new) / np.maximum(largest - old, kind.type(1e-12))
