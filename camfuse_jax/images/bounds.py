@@ -112,13 +112,16 @@ def check_header(data: bytes, name: object, limits: Limits) -> Header:
         raise InputError(f"{name} is not a whole PNG, JPEG, BMP or TIFF image.", "Replace the file or leave it out.")
     if kind not in READ_KINDS:
         raise InputError(f"{name} is {_with_article(kind)}, which is not read.", _CURES.get(kind, _CONVERT))
-    check = _CHECKS.get(kind)
     try:
-        return Header(kind, isolated=kind not in ("NumPy array", "table")) if not check else check(data, name, limits)
+        return _CHECKS[kind](data, name, limits) if kind in _CHECKS else Header(kind, _is_isolated(kind, data))
     except (struct.error, IndexError) as error:
         raise InputError(
             f"{name} is not a whole {kind} image: {error}.", "Replace the file or leave it out."
         ) from error
+
+
+def _is_isolated(kind: str, data: bytes) -> bool:
+    return kind != "NumPy array" and (kind != "table" or len(data) > 2**22)
 
 
 def check_bytes(name: object, size: int, limits: Limits) -> None:
@@ -151,10 +154,10 @@ def _refuse(name: object, why: str) -> NoReturn:
     raise InputError(f"{name} {why}: damaged, or made to exhaust a reader.", "Replace the file or leave it out.")
 
 
-def _check_share(name: object, promised: float, held: int) -> None:
+def _check_share(name: object, promised: float, held: int, most: int = 1100) -> None:
     """Deflate, the densest of the codecs that are decoded in this process, makes at most 1,032 bytes of one."""
-    if promised > 1100 * held + 65536:
-        _refuse(name, f"promises {promised / 1e6:.0f} MB of samples but holds {held} bytes")
+    if promised > most * held + 65536:
+        _refuse(name, f"promises {promised / 1e6:.1f} MB of samples but holds {held} bytes")
 
 
 def _check_png(data: bytes, name: object, limits: Limits) -> Header:
@@ -221,7 +224,23 @@ def _check_jpeg(data: bytes, name: object, limits: Limits) -> Header:
         if scans > 100 or (scans > 20 and scans * pixels > 10**9):
             _refuse(name, f"has more than {scans - 1} scans of {pixels / 1e6:.1f} megapixels")
     check_exif(exif, name)
+    _check_share(name, pixels, len(data))
     return Header("JPEG", radiometric=maker)
+
+
+def _check_webp(data: bytes, name: object, limits: Limits) -> Header:
+    """Its decoder takes memory for the picture as soon as it is opened."""
+    form = data[12:16]
+    if form == b"VP8X":
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+    elif form == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    check_pixels(name, height, width, limits)
+    _check_share(name, width * height, len(data), most=10_000)
+    return Header("WebP", isolated=True)
 
 
 def check_exif(exif: bytes, name: object) -> None:
@@ -323,4 +342,5 @@ _CHECKS: dict[str, Callable[[bytes, object, Limits], Header]] = {
     "BMP": _check_bmp,
     "JPEG": _check_jpeg,
     "TIFF": _check_tiff,
+    "WebP": _check_webp,
 }

@@ -70,45 +70,30 @@ def read_npy(data: bytes, name: object, limits: Limits) -> Num[np.ndarray, "..."
 def read_number_table(data: bytes, name: object, limits: Limits) -> Float32[np.ndarray, "h w"]:
     """Rows of numbers as text, as thermal cameras' programs export them.
 
-    Separated by comma, semicolon, tab or space, with a decimal comma where the separator is another; lines before the
+    Separated by semicolon, tab, comma or space, with a decimal comma where the separator is another; lines before the
     first and after the last row of numbers are passed over; an empty cell is not a number (NaN).
 
     Raises:
         InputError: No rows of numbers, rows of several lengths, or more than the limit.
     """
-    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    text = data.decode("utf-16" if wide else "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "latin-1", "replace")
-    body = text[
-        next(
-            (match.start() for match in re.finditer(r"^.*\d.*$", text, re.MULTILINE) if _is_row(match[0])), len(text)
-        ) :
-    ]
-    first = body.split("\n", 1)[0]
-    separator = next((mark for mark in ";\t" if mark in first), "," if "," in first else None)
-    if separator != ",":
-        body = body.replace(",", ".")
-    rows = [line.strip(" \r") for line in body.split("\n") if line.strip()]
-    while rows and not _is_row(rows[-1]):
-        rows.pop()
-    check_pixels(name, max(len(rows), 1), (rows[0].count(separator or " ") if rows else 0) + 1, limits)
+    coding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"
+    lines = data.removeprefix(b"\xef\xbb\xbf").decode(coding, "replace").replace('"', "").splitlines()
+    lines = [line.strip(" ") for line in lines if line.strip()]
+    rows = [at for at, line in enumerate(lines) if _ROW.fullmatch(line)]
+    lines = lines[rows[0] : rows[-1] + 1] if rows else []
+    separator = next((mark for mark in ";\t," if lines and mark in lines[0]), None)
+    cells = [line.replace(",", "." if separator != "," else ",").split(separator) for line in lines]
+    check_pixels(name, max(len(cells), 1), max(map(len, cells), default=1), limits)
     try:
-        values = [
-            np.array([cell or "nan" for cell in map(str.strip, row.split(separator))], np.float32) for row in rows
-        ]
-        widths = sorted({len(row) for row in values})
-        if len(widths) == 2 and all(np.isnan(row[-1]) for row in values if len(row) == widths[1]):
-            values = [row[: widths[0]] for row in values]  # a separator at the end of some lines
-        table = np.stack(values)
+        values = [np.array([cell.strip() or "nan" for cell in row], np.float32) for row in cells]
+        if values and all(np.isnan(row[-1]) for row in values) and len(values[0]) > 1:
+            values = [row[:-1] for row in values]  # lines that end in a separator
+        return np.stack(values)
     except ValueError as error:
         raise InputError(
             f"{name} is not a table of numbers: {error}.",
-            "Give rows of numbers of one length, separated by comma, semicolon, tab or space.",
+            "Give rows of numbers of one length, separated by semicolon, tab, comma or space.",
         ) from error
-    return table[:, :-1] if table.shape[1] > 1 and np.isnan(table[:, -1]).all() else table
 
 
-def _is_row(line: str) -> bool:
-    """Whether a line holds numbers and separators only."""
-    return re.fullmatch(r"[\s\d.,;+\-eE]*(?:nan|inf)?[\s\d.,;+\-eEnaifNAIF]*", line) is not None and bool(
-        re.search(r"\d", line)
-    )
+_ROW = re.compile(r"(?=.*\d)[\s\d.,;+\-eEnaifNAIF]+")

@@ -80,9 +80,10 @@ def test_values_that_are_not_finite_become_the_lowest(tmp_path):
     tifffile.imwrite(tmp_path / "t.tif", np.array([[np.nan, 2.0], [np.inf, 5.0]], np.float32))
     read = read_picture(tmp_path / "t.tif")
     assert read.samples.tolist() == [[2, 2], [2, 5]]
-    assert any("2 values are not finite" in note for note in read.notes)
+    assert read.valid.tolist() == [[False, True], [False, True]]
+    assert "pixels without data are left out (not finite)" in read.notes
     tifffile.imwrite(tmp_path / "t.tif", np.full((2, 2), np.nan, np.float32))
-    with pytest.raises(InputError, match="no finite pixel"):
+    with pytest.raises(InputError, match="no pixel that shows something"):
         read_picture(tmp_path / "t.tif")
 
 
