@@ -1,38 +1,29 @@
-"""The command line of `experiments/run.py`: every option, and how it is read."""
+"""The stages of `experiments/run.py` and `camfuse train`: every option, and what each stage calls."""
 
 import argparse
 import contextlib
 import dataclasses
+import difflib
 import pathlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from camfuse_jax import cluster as joining
+from camfuse_jax.cluster import ClusterOptions
 from camfuse_jax.config import PRESETS, Config, Rule
-from camfuse_jax.errors import CamfuseError, StoppedError, UsageError
-from camfuse_jax.system import runtime, signals
-from camfuse_jax.system.files import as_resource_error
+from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.system import runtime
+from camfuse_jax.system.program import Outcome, run_program
 
-Stage = Literal[
-    "data",
-    "ae",
-    "cls",
-    "fuse",
-    "eval",
-    "table",
-    "figures",
-    "report",
-    "ablate",
-    "export",
-    "convert",
-    "parity",
-    "bench",
-    "all",
-]
+if TYPE_CHECKING:
+    from camfuse_jax.data.workdir import Workdir
+
+Train = Literal["data", "ae", "cls", "eval", "all"]
+Stage = Literal[Train, "fuse", "table", "figures", "report", "ablate", "export", "convert", "parity", "bench"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,17 +59,18 @@ class Options:
     """Trains the auto-encoder and the classifiers, fuses images, and scores them.
 
     Examples:
-      run.py --stage fuse                                       the package's demo pair and weights
+      run.py --stage cls                                        a classifier on the shipped auto-encoder
       run.py --stage fuse --ir a_ir.png --vis a_vis.png --out fused
       run.py --stage all --dataset tno --data ../shared/data    train, fuse and score
       run.py --stage report --dataset tno --data ../shared/data one HTML page about every test pair
-      run.py --stage all --preset tiny                          rehearsal on synthetic pairs
+      run.py --stage all --preset tiny                          smoke run on synthetic pairs
       run.py --stage export --to onnx --out camfuse.onnx        the network for another program
 
     Attributes:
         stage: What to do; `all` is data, ae, cls and eval in turn; convert, parity and bench need PyTorch.
         preset: Where the other settings start.
-        dataset: tno, roadscene, synthetic, or a folder with ir/NAME.* and vis/NAME.*.
+        dataset: tno, roadscene, synthetic, or a folder with ir/NAME.* and vis/NAME.*; default: tno where there is a
+            data folder or --download, else synthetic.
         workdir: Where stages keep checkpoints, prepared data and results.
         data: Folder with tno/, roadscene/, coco/; the environment's CAMFUSE_DATA where not given.
         download: Fetch named data sets that are not in that folder.
@@ -87,8 +79,8 @@ class Options:
         out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
         weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
             it has trained any, else the shipped ones.
-        autoencoder: Stage cls: train on the encoder of these weights instead of the workdir's own (as for
-            --weights), so that a classifier for another camera takes minutes.
+        autoencoder: Stage cls: train on the encoder of these weights (as for --weights), so that a classifier for
+            another camera takes minutes; default: the workdir's own, or the shipped one where it has none.
         rule: Stages fuse, eval and ablate: fusion rule instead of the one that the weights bring (see --fusion.rule).
         limit: Stage report: only the first pairs; 0 means all.
         fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
@@ -101,17 +93,13 @@ class Options:
         sheet: Stage figures: also a contact sheet of all test pairs.
         to: Stage export: onnx or stablehlo. Stage convert: torch or jax.
         bench: Stage bench: what to time.
-        distributed: Stages ae and cls: train together with the processes that SLURM, Kubernetes, Open MPI or a
-            Cloud TPU started with this one.
-        coordinator: The same without such a system: process 0 listens at this HOST:PORT.
-        processes: With coordinator: number of processes.
-        process: With coordinator: number of this process, from 0.
+        cluster: Stages ae and cls: several processes train together.
         config: Networks and training.
     """
 
     stage: Stage
     preset: Literal["default", "paper", "learned", "ablation", "tiny"] = "default"
-    dataset: str = "tno"
+    dataset: str | None = None
     workdir: pathlib.Path = pathlib.Path("runs/default")
     data: pathlib.Path | None = None
     download: bool = False
@@ -131,117 +119,158 @@ class Options:
     sheet: bool = False
     to: Literal["onnx", "stablehlo", "torch", "jax"] | None = None
     bench: Bench = Bench()
-    distributed: bool = False
-    coordinator: str | None = None
-    processes: int | None = None
-    process: int | None = None
+    cluster: Annotated[ClusterOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=ClusterOptions)
     config: Annotated[Config, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Config)
 
     @property
-    def workdir_of_data(self) -> Any:
+    def workdir_of_data(self) -> "Workdir":
         """The workdir with the data set of this run."""
         from camfuse_jax.data.workdir import Workdir
 
+        assert self.dataset is not None
         return Workdir(self.workdir, self.dataset, data=self.data, download=self.download)
 
 
-def parse(argv: Sequence[str]) -> Options:
+@dataclasses.dataclass(frozen=True)
+class _Brief(Options):
+    """Options without those of the networks and of timing, for `--help`."""
+
+    bench: tyro.conf.Suppress[Bench] = Bench()
+    config: tyro.conf.Suppress[Config] = dataclasses.field(default_factory=Config)
+
+
+_ALL_STAGES = ("data", "ae", "cls", "eval")
+_ON_DATA = (*_ALL_STAGES, "all", "ablate")
+_SHIPPED = "tno"
+
+
+def parse(argv: Sequence[str], *, prog: str = "run.py") -> Options:
     """Reads the command line; a wrong name ends the program with exit code 2."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default="default")
     preset = first.parse_known_args(argv)[0].preset
-    config = PRESETS.get(preset, PRESETS["default"])()
-    default = Options(
-        stage=tyro.MISSING,
+    brief = not {"-h", "--help"}.isdisjoint(argv)
+    kind = _Brief if brief else Options
+    about = (Options.__doc__ or "").partition("    Attributes:")[0].strip().replace("\n    ", "\n")
+    about += f"\n\n{prog} --help-all also lists the options of the networks and of their training." if brief else ""
+    default = kind(
+        stage="all" if prog != "run.py" else tyro.MISSING,
         preset=preset if preset in PRESETS else tyro.MISSING,
-        dataset="synthetic" if preset == "tiny" else "tno",
+        dataset="synthetic" if preset == "tiny" else None,
         workdir=pathlib.Path("runs") / preset,
-        config=config,
+        config=PRESETS.get(preset, PRESETS["default"])(),
     )
-    return tyro.cli(Options, args=list(argv), default=default, prog="run.py")
+    arguments = ["--help" if argument == "--help-all" else argument for argument in argv]
+    return tyro.cli(kind, args=arguments, default=default, prog=prog, description=about)
 
 
-# Stage `data`: makes the records of a data set, so that later stages only read.
-
-
-def prepare_data(places: Any) -> None:
-    """Prepares the pairs and, for the named data sets, the photographs; prints how many there are."""
-    for split in ("train", "test"):
-        print(f"data: {len(places.pairs(split))} {split} pairs of {places.label}", file=sys.stderr)
-    photos = places.photos()
-    if photos is not None:
-        print(f"data: {len(photos)} photographs", file=sys.stderr)
-
-
-# Command line of `experiments/run.py`: run the stages, map errors to exit codes.
-
-
-INTERRUPTED = 130
-
-
-def main(argv: Sequence[str] | None = None, *, extra: Mapping[str, Callable[[Options], None]] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    extra: Mapping[str, Callable[[Options], None]] | None = None,
+    prog: str = "run.py",
+) -> int:
     """Runs the command line and returns the exit code.
 
     Args:
         argv: Arguments; those of the process by default.
         extra: Stages that are not part of the package, by name.
+        prog: Name of the program in its help.
     """
     stages = {**_STAGES, **(extra or {})}
     joined: list[joining.Cluster] = []
-    everywhere = False
     try:
-        with signals.handled(), as_resource_error():
-            _run(parse(sys.argv[1:] if argv is None else argv), stages, joined)
-        code, everywhere = 0, True
-    except CamfuseError as error:
-        print(error if isinstance(error, StoppedError) else f"error: {error}", file=sys.stderr)
-        code, everywhere = error.exit_code, error.everywhere
-    except KeyboardInterrupt as stop:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        code = stop.exit_code if isinstance(stop, signals.Stop) else INTERRUPTED
+        outcome = run_program(
+            lambda: _run(parse(sys.argv[1:] if argv is None else argv, prog=prog), stages, joined),
+            left="the same command goes on from the last checkpoint",
+        )
     except Exception:
         if not joined:
             raise
-        traceback.print_exc()  # a mistake of ours: told as ever, but the others must not wait for this process
-        code = 1
-    if joined and not everywhere:
-        joining.abandon_cluster(code, joined[0])
+        traceback.print_exc()  # a mistake of ours: reported as ever, but the others must not wait for this process
+        outcome = Outcome(1, False)
+    if joined and not outcome.everywhere:
+        joining.abandon_cluster(outcome.code, joined[0])
     if joined:
         joining.leave_cluster()
-    return code
+    return outcome.code
 
 
 def _run(options: Options, stages: Mapping[str, Callable[[Options], None]], joined: list[joining.Cluster]) -> None:
     runtime.configure()
-    names = ("data", "ae", "cls", "eval") if options.stage == "all" else (options.stage,)
+    names = _ALL_STAGES if options.stage == "all" else (options.stage,)
     for name in names:
         if name not in stages:
             raise UsageError(f"Stage {name} is not part of the package.", "Use experiments/run.py of its sources.")
+    options = _completed(options)
     with contextlib.ExitStack() as stack:
-        if options.distributed or any(x is not None for x in (options.coordinator, options.processes, options.process)):
+        if options.cluster != ClusterOptions():
             _join(options, joined, stack)
         for name in names:
             stages[name](options)
+
+
+def _completed(options: Options) -> Options:
+    """The options with a data set, and where needed an encoder, that are there; what is taken is said.
+
+    Raises:
+        InputError: The data set that is asked for is neither known nor a folder.
+    """
+    from camfuse_jax.data.splits import data_root
+    from camfuse_jax.data.workdir import NAMED, SYNTHETIC
+
+    dataset, known = options.dataset, (*NAMED, SYNTHETIC)
+    if dataset is None:
+        dataset = NAMED[0]
+        if options.stage in _ON_DATA and not options.download:
+            try:
+                data_root(options.data)
+            except InputError:
+                if options.data is not None:
+                    raise
+                dataset = SYNTHETIC
+                _note(
+                    "there is no data folder, so the package's synthetic pairs are used. For the real ones give --data "
+                    "DIR, or --download to fetch them; for your own --dataset FOLDER with ir/ and vis/."
+                )
+    elif dataset not in known and not pathlib.Path(dataset).is_dir():
+        near = difflib.get_close_matches(dataset.lower(), known, n=1)
+        raise InputError(
+            f"There is no data set or folder named {dataset!r}.",
+            f"{f'Did you mean {near[0]}? ' if near else ''}Give {', '.join(known)}, or a folder with ir/ and vis/.",
+        )
+    options = dataclasses.replace(options, dataset=dataset)
+    folder = options.workdir_of_data.ae_folder
+    if options.stage == "cls" and options.autoencoder is None and not (folder.is_dir() and any(folder.iterdir())):
+        _note(f"{folder} holds no auto-encoder: that of the shipped weights {_SHIPPED} is used. --stage ae trains one.")
+        options = dataclasses.replace(options, autoencoder=_SHIPPED)
+    return options
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 def _join(options: Options, joined: list[joining.Cluster], stack: contextlib.ExitStack) -> None:
     """Enters the cluster, and has the data prepared before any process reads them."""
     if options.stage not in ("ae", "cls"):
         raise UsageError(f"Stage {options.stage} is for one process.", "Several train together: stages ae and cls.")
-    where = joining.ClusterOptions(options.distributed, options.coordinator, options.processes, options.process)
-    joined.append(joining.join_cluster(where))
+    joined.append(joining.join_cluster(options.cluster))
     from camfuse_jax.training import processes
 
     stack.enter_context(processes.losses_told())
-    processes.highest(
-        0
-    )  # all are here: gloo waits for a first word half a minute only, for later ones as long as it takes
+    processes.highest(0)  # all are here: gloo waits half a minute for a first word, for later ones without end
     processes.in_leader(lambda: _data(options))
 
 
 def _data(options: Options) -> None:
-
-    prepare_data(options.workdir_of_data)
+    """Makes the records of a data set, so that later stages only read; prints how many there are."""
+    workdir = options.workdir_of_data
+    for split in ("train", "test"):
+        print(f"data: {len(workdir.pairs(split))} {split} pairs of {workdir.label}", file=sys.stderr)
+    photos = workdir.photos()
+    if photos is not None:
+        print(f"data: {len(photos)} photographs", file=sys.stderr)
 
 
 def _ae(options: Options) -> None:

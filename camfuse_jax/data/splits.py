@@ -179,7 +179,8 @@ def data_root(explicit: Path | None = None) -> Path:
         return beside.resolve()
     raise InputError(
         "No data folder is known.",
-        f"Give one with --data DIR or the environment variable {DATA_VARIABLE}; it holds tno/, roadscene/ and coco/.",
+        f"Give one with --data DIR or the environment variable {DATA_VARIABLE}; it holds tno/, roadscene/ and coco/. "
+        "Or fetch them with --download.",
     )
 
 
