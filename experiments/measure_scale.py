@@ -1,6 +1,6 @@
 """Times a folder of pairs against its pure computing, counts its programs, and measures memory of large images.
 
-`python experiments/measure_scale.py folder IR VIS`, or `large 4096x4096`, or `sizes VIS`: see docs/speed.md.
+`python experiments/measure_scale.py folder IR VIS`, or `large 4096x4096`, or `sizes VIS`: see docs/bench.md.
 """
 
 import dataclasses

@@ -45,12 +45,12 @@ def make_card(workdir: pathlib.Path, dataset: str, sha256: str, former: dict[str
     return {
         "sha256": sha256,
         "commit": commit,
-        "license": "Apache-2.0 (weights); the training photographs keep their owners' terms, see docs/data.md",
+        "license": "Apache-2.0 (weights); the training photographs keep their owners' terms, see docs/datasets.md",
         "input": "luminance, float in [0, 1] or uint8 / uint16 over the whole range",
         "seed": config["ae"]["seed"],
         "recipe": {**config, "ae": ae_recipe},
         "data": {
-            "ae": "8,000 photographs (COCO first, docs/data.md) and the train lists of TNO and RoadScene",
+            "ae": "8,000 photographs (COCO first, docs/datasets.md) and the train lists of TNO and RoadScene",
             "cls": f"the train list of {dataset}",
         },
         "training": {"ae": ae_log, "cls": training_log(stage)},

@@ -21,7 +21,7 @@ _KEYWORD = "camfuse"  # under which a result says how it was made
 _SOFTWARE_TAG = 305
 _PNG_COLOR = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> gray, gray + alpha, RGB, RGBA
 _JPEG_QUALITY = 95
-_PNG_LEVEL = 4  # 6, the usual, takes more than twice as long for 4 % fewer bytes (docs/speed.md)
+_PNG_LEVEL = 4  # 6, the usual, takes more than twice as long for 4 % fewer bytes (docs/bench.md)
 
 
 def write_picture(
