@@ -66,6 +66,72 @@ def make_card(workdir: pathlib.Path, dataset: str, sha256: str, former: dict[str
     }
 
 
+def model_card(name: str, card: dict[str, Any]) -> str:
+    """The card in the form that model hubs show: a header for machines, then text."""
+    net = card["recipe"]["ae"]["net"]
+    scores, fusion = card["scores"], card["fusion"]
+    columns = list(scores["mean"])
+    row = (f"{value:.4f}" if value is not None else "n/a" for value in scores["mean"].values())
+    losses = [
+        f"- `{stage}`: " + ", ".join(f"{key} {value:g}" for key, value in log.items())
+        for stage, log in card["training"].items()
+    ]
+    return "\n".join(
+        [
+            "---",
+            "license: apache-2.0",
+            "library_name: camfuse_jax",
+            "pipeline_tag: image-to-image",
+            "tags: [image-fusion, infrared, class-activation-mapping, jax, flax]",
+            "---",
+            "",
+            f"# camfuse_jax weights `{name}`",
+            "",
+            "Fuses a registered infrared and visible image into one. Made by `experiments/ship_weights.py`.",
+            "",
+            "```python",
+            "from camfuse_jax import fuse, load_params",
+            "",
+            f'fused = fuse(load_params("{name}"), ir, vis)',
+            "```",
+            "",
+            "| | |",
+            "|---|---|",
+            f"| network | {net.get('kind', 'deep')}, {net['encoder_widths'][-1]} channels |",
+            f"| fusion rule | {fusion['rule']} |",
+            f"| input | {card['input']} |",
+            f"| trained on | auto-encoder: {card['data']['ae']}; classifier: {card['data']['cls']} |",
+            f"| cost of training | {card['cost']} |",
+            f"| seed, commit | {card['seed']}, {card['commit']} |",
+            f"| sha256 | {card['sha256']} |",
+            f"| license | {card['license']} |",
+            "",
+            "## Limits",
+            "",
+            card["limits"],
+            "",
+            f"## Scores on the {scores['split']} list, protocol {scores['protocol']}",
+            "",
+            f"| {' | '.join(columns)} |",
+            "|---" * len(columns) + "|",
+            f"| {' | '.join(row)} |",
+            "",
+            scores["networks"].strip(),
+            "",
+            "## End of training",
+            "",
+            *losses,
+            "",
+        ]
+    )
+
+
+def write_model_cards(folder: pathlib.Path = WEIGHTS) -> None:
+    """Writes NAME.md beside each weights file from `cards.json`."""
+    for name, card in json.loads((folder / "cards.json").read_text(encoding="utf-8")).items():
+        (folder / f"{name}.md").write_text(model_card(name, card), encoding="utf-8")
+
+
 def main() -> None:
     """Copies weights and writes `cards.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -82,6 +148,7 @@ def main() -> None:
         cards[dataset] = make_card(arguments.workdir, dataset, sha256, cards.get(dataset, {}))
         print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
     path.write_text(json.dumps(cards, indent=1) + "\n")
+    write_model_cards()
 
 
 if __name__ == "__main__":
