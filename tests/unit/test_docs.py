@@ -1,6 +1,7 @@
 """The pages: printed by `camfuse docs`, and there wherever code or tests send somebody."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,39 @@ def test_every_page_that_is_referred_to_exists(folder):
         if (match.group(1) or match.group(2)) not in PAGES
     ]
     assert missing == []
+
+
+def test_every_extra_that_is_named_exists():
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    files = [p for folder in ("camfuse_jax", "experiments", "docs") for p in (REPO / folder).rglob("*")]
+    named = {}
+    for path in [REPO / "README.md", *(p for p in files if p.suffix in (".py", ".md"))]:
+        for match in re.finditer(r"(?:camfuse-jax|'\.)\[([a-z, -]+)\]", path.read_text(encoding="utf-8")):
+            for extra in match.group(1).split(","):
+                named.setdefault(extra.strip(), path)
+    assert len(named) > 10
+    assert {extra: path for extra, path in named.items() if extra not in project["optional-dependencies"]} == {}
+
+
+def test_the_table_of_equations_names_what_there_is():
+    """Where a reader is sent for an equation, the function is."""
+    page = (REPO / "docs" / "method.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.split("## 2.")[1].split("## 3.")[0].splitlines() if line[:2] == "| "]
+    rows = [row for row in rows if row[0].strip()[0].isdigit()]
+    assert len(rows) >= 12
+    for _, _, files, functions, tests in rows:
+        texts = [(REPO / "camfuse_jax" / name).read_text(encoding="utf-8") for name in re.findall(r"`(.+?)`", files)]
+        for name in re.findall(r"`(\w+)`", functions):
+            assert any(re.search(rf"^(def|class) {name}\b", text, re.MULTILINE) for text in texts), (files, name)
+        for name in re.findall(r"`(.+?)`", tests):
+            assert (REPO / "tests" / "unit" / name).is_file(), name
+
+
+def test_the_tests_that_users_are_shown_exist():
+    page = (REPO / "docs" / "users.md").read_text(encoding="utf-8")
+    everything = "".join(path.read_text(encoding="utf-8") for path in (REPO / "tests").rglob("*.py"))
+    files = {path.name for path in (REPO / "tests").rglob("*.py")}
+    for name in re.findall(r"(test_\w+)\.py", page):
+        assert f"{name}.py" in files
+    for name in re.findall(r"::(test_\w+)|`(test_\w+)`", page):
+        assert f"def {''.join(name)}(" in everything, name
