@@ -1,224 +1,38 @@
-"""Retrained classifier heads of the ablation: one for each recipe and seed, trained once and kept as a weights file."""
+"""Stage `ablate`: Table 3, and the controls that decide whether class activation does anything at all."""
 
 import dataclasses
 import itertools
-import json
-import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy
 
-from camfuse_jax.config import ClassifierConfig, Config, Modality, Rule, recipe
-from camfuse_jax.data.sources import GrayImage
+from camfuse_jax.config import ClassifierConfig, Config, Rule
 from camfuse_jax.data.workdir import Workdir
-from camfuse_jax.fusion.dispatch import plan_programs
-from camfuse_jax.fusion.fuse import explain, fuse_arrays
-from camfuse_jax.fusion.params import Params, load_params, save_params, with_rule
+from camfuse_jax.fusion.params import Params, load_params, with_rule
 from camfuse_jax.metrics.compare import significance
 from camfuse_jax.metrics.evaluate import choose_weights
-from camfuse_jax.metrics.protocol import ImageScores
-from camfuse_jax.metrics.table import ScoreTable, score
 from camfuse_jax.nets.build import init_classifier
-from camfuse_jax.system.checksum import code_digest, seal
 from camfuse_jax.system.files import write_atomically
-from camfuse_jax.training.classifier import train_head
-from camfuse_jax.training.manifest import digest
+from paper.ablation_heads import retrained
+from paper.ablation_scores import Scored, Scorer
 from paper.ablation_table import Ablation, Variant, ablation_json, ablation_markdown, agreement
-
-CODE = ("cam.py", "data", "images", "losses.py", "nets", "stages/train_classifier.py", "training")
-"""What the trained weights depend on besides the settings; paths inside the package."""
-
-
-def retrained(config: Config, places: Workdir, ours: Params, folder: pathlib.Path, *, seeds: int) -> Iterator[Variant]:
-    """Trains the rows that need training, one after the other, each when it is asked for.
-
-    Args:
-        config: The recipe; the network's shape, the encoder and the fusion rule are those of `ours`.
-        places: The data set whose training list is used.
-        ours: Weights whose encoder and decoder all rows share.
-        folder: Where the heads are kept; those that are there are read.
-        seeds: Heads of each row, seeds 0, 1, ...; 0 gives no rows.
-    """
-    cls, net = config.cls, ours.net
-    single = dataclasses.replace(net, branches=1)
-    printed = dataclasses.replace(cls, learning_rate=1e-6, schedule="constant", weight_rms=0.0)
-    rows = [
-        ("retrained, as ours: other seeds' heads", "Table 3, control", cls, net),
-        ("retrained without L_df", "Table 3", dataclasses.replace(cls, distance_weight=0.0), net),
-        ("retrained, alpha 3 as printed", "training", dataclasses.replace(cls, distance_weight=3.0), net),
-        ("retrained, rate 1e-6 as printed", "training", printed, net),
-        ("retrained, one branch", "training", cls, single),
-        ("retrained from a random start", "training", dataclasses.replace(cls, start="he"), net),
-    ]
-    for name, group, settings, shape in rows if seeds else ():
-        base = dataclasses.replace(config, cls=settings, net=shape, fusion=ours.fusion)
-        heads = [_head(dataclasses.replace(base, seed=seed), places, ours, folder) for seed in range(seeds)]
-        yield Variant(name, group, tuple(heads), classifies=True, trained=True)
-
-
-def _head(config: Config, places: Workdir, ours: Params, folder: pathlib.Path) -> Params:
-    identity = {
-        "stage": "ablate",
-        "pairs": [places.label, *places.pairs("train").names],
-        "cls": recipe(config.cls),
-        "net": dataclasses.asdict(config.net),
-        "seed": config.seed,
-        "encoder": seal(_flat(ours.encoder), ""),
-        "code": code_digest(CODE),
-        "jax": jax.__version__,
-    }
-    name = digest(identity)[:16]
-    kept = folder / f"{name}.safetensors"
-    if kept.is_file():
-        # The rule is no part of what was trained.
-        return load_params(kept).replace(fusion=config.fusion, decoder=ours.decoder)
-    autoencoder = {"encoder": ours.encoder, "decoder": ours.decoder}
-    params = train_head(config, places, autoencoder, folder=folder / name, identity=identity)
-    save_params(kept, params)
-    return params
-
-
-def steps(settings: ClassifierConfig) -> str:
-    """The recipe in words."""
-    if not settings.steps_per_epoch:
-        told = f"{settings.epochs} passes"
-    else:
-        told = f"{settings.epochs * settings.steps_per_epoch} steps"
-    return f"{told} of {settings.batch_size} windows of {settings.crop} pixels"
-
-
-def _flat(tree: dict) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value) for name, value in flax.traverse_util.flatten_dict(tree, sep="/").items()}
-
-
-# Scores of the ablation's variants, kept on disk by what they depend on, so that a stopped run goes on.
-
-
-KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "Qabf", "MI", "NOISE")
-CODE_ablate_scores = ("cam.py", "fusion", "images", "metrics", "nets", "runtime.py")
-"""What fused images and their scores depend on besides weights and sources; paths inside the package."""
-
-Pair = tuple[str, GrayImage, GrayImage]
-
-
-@dataclasses.dataclass(frozen=True)
-class Scored:
-    """What one set of weights gets on the test list.
-
-    Attributes:
-        table: Its scores.
-        right: Test images that its classifier takes for what they are; None where it was not asked.
-    """
-
-    table: ScoreTable
-    right: int | None
-
-
-class Scorer:
-    """Fuses and scores a test list for one set of weights after the other.
-
-    Args:
-        pairs: The list.
-        folder: Where the scores are kept; made when the first are.
-    """
-
-    def __init__(self, pairs: Sequence[Pair], folder: pathlib.Path):
-        self._pairs, self._folder = list(pairs), folder
-        self._buckets = plan_programs(vis.shape for *_, vis in pairs)
-        arrays = {f"{name}/{kind}": image for name, *both in pairs for kind, image in zip(Modality, both, strict=True)}
-        self._sources = seal(arrays, json.dumps([name for name, *_ in pairs]))
-
-    def __call__(self, params: Params, *, name: str, classify: bool) -> Scored:
-        """The scores of some weights: read if they were computed before by the same code, else computed and kept.
-
-        Args:
-            params: Weights and rule.
-            name: What to call them in the table.
-            classify: Whether to ask the classifier as well.
-        """
-        path = self._folder / f"{self._key(params, classify=classify)[:16]}.json"
-        found = _read(path, name)
-        if found is None:
-            found = self._compute(params, name=name, classify=classify)
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, _text(found))
-        return found
-
-    def _key(self, params: Params, *, classify: bool) -> str:
-        return digest(
-            {
-                "sources": self._sources,
-                "params": seal(_flat_ablate_scores(params), repr((params.net, params.fusion))),
-                "metrics": KEYS,
-                "classify": classify,
-                "code": code_digest(CODE_ablate_scores),
-                "versions": [jax.__version__, np.__version__, scipy.__version__, jax.devices()[0].device_kind],
-            }
-        )
-
-    def _compute(self, params: Params, *, name: str, classify: bool) -> Scored:
-        fused = {pair: np.asarray(fuse_arrays(params, ir, vis, buckets=self._buckets)) for pair, ir, vis in self._pairs}
-        table = score(self._pairs, fused, metrics=KEYS, method=name)
-        return Scored(table, self._right(params) if classify else None)
-
-    def _right(self, params: Params) -> int:
-        seen = [explain(params, *both, buckets=self._buckets).probability[0] for _, *both in self._pairs]
-        return sum(int(p[modality].argmax() == modality) for p in seen for modality in Modality)
-
-
-def _flat_ablate_scores(params: Params) -> dict[str, np.ndarray]:
-    tree = {part: getattr(params, part) for part in ("encoder", "decoder", "classifier")}
-    flat = flax.traverse_util.flatten_dict(tree, sep="/")
-    gains = {"ir_gain": params.ir_gain, "vis_gain": params.vis_gain}
-    return {name: np.asarray(value) for name, value in {**flat, **gains}.items()}
-
-
-def _text(scored: Scored) -> str:
-    content = {
-        "rows": {image: dataclasses.asdict(scores) for image, scores in scored.table.rows.items()},
-        "stamp": scored.table.tag,
-        "right": scored.right,
-    }
-    return json.dumps({"scores": content, "sha256": digest(content)}, indent=1)
-
-
-def _read(path: pathlib.Path, name: str) -> Scored | None:
-    """What `_text` wrote; None if there is nothing, or it is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        whole = json.loads(path.read_bytes())
-        content = whole["scores"]
-        intact = whole["sha256"] == digest(content)
-    except (ValueError, LookupError, TypeError, RecursionError):
-        intact = False
-    if not intact:
-        print(f"ablate: {path} is damaged; its scores are computed again", file=sys.stderr)
-        return None
-    rows = {image: ImageScores(**scores) for image, scores in content["rows"].items()}
-    return Scored(ScoreTable(name, KEYS, rows, content["stamp"]), content["right"])
-
-
-# Stage `ablate`: Table 3, and the controls that decide whether class activation does anything at all.
-
 
 OURS = "ours"
 _DRAWS = 3
 _HE_GAIN = 2.0
-_ALONE = (
-    0.5  # weight of class evidence where nothing else chooses; chosen on training crops (experiments/study_rule.py)
-)
+_ALONE = 0.5
+"""Weight of the class score where nothing else chooses; chosen on training crops (experiments/study_rule.py)."""
+_NO_SALIENCY = {"saliency": 0.0, "warm_base": (0.0, 0.0)}
 
 
 def ablate(
     config: Config,
-    places: Workdir,
+    workdir: Workdir,
     *,
     out: Path | None = None,
     weights: str | None = None,
@@ -233,28 +47,28 @@ def ablate(
 
     Args:
         config: Recipe of the retrained classifiers.
-        places: Folders and data set.
+        workdir: Folders and data set.
         out: Where to write; `WORKDIR/ablate-DATASET` by default.
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         rule: Fusion rule of ours and of every row that does not name another; by default the weights' own.
         seeds: Seeds of each retrained classifier; 0 leaves the retrained rows out.
     """
-    chosen = choose_weights(places, weights)
+    chosen = choose_weights(workdir, weights)
     ours = with_rule(load_params(chosen), rule)
-    out = out or places.workdir / f"ablate-{places.label}"
+    out = out or workdir.workdir / f"ablate-{workdir.label}"
     _keep_compiled(out / "compiled")
-    pairs = list(places.pairs("test"))
+    pairs = list(workdir.pairs("test"))
     scorer = Scorer(pairs, out / "scores")
     variants: list[Variant] = []
     scored: dict[str, list[Scored]] = {}
-    rows = itertools.chain(without_training(ours), retrained(config, places, ours, out / "heads", seeds=seeds))
+    rows = itertools.chain(without_training(ours), retrained(config, workdir, ours, out / "heads", seeds=seeds))
     for variant in rows:
         print(f"ablate: {variant.name} ({len(variant.params)})", file=sys.stderr)
         variants.append(variant)
         scored[variant.name] = [scorer(p, name=variant.name, classify=variant.classifies) for p in variant.params]
     heads = [variant for variant in variants if variant.trained]
     result = Ablation(
-        dataset=places.label,
+        dataset=workdir.label,
         weights=chosen,
         rule=ours.fusion.rule,
         recipe=steps(config.cls) if heads else "",
@@ -273,6 +87,12 @@ def ablate(
     print(text)
 
 
+def steps(settings: ClassifierConfig) -> str:
+    """The recipe in words."""
+    count, unit = settings.epochs * (settings.steps_per_epoch or 1), "steps" if settings.steps_per_epoch else "passes"
+    return f"{count} {unit} of {settings.batch_size} windows of {settings.crop} pixels"
+
+
 def without_training(ours: Params) -> Iterator[Variant]:
     """Other rules, and the same rule with weights that say something else or nothing."""
     own = np.asarray(ours.class_weights)
@@ -282,7 +102,8 @@ def without_training(ours: Params) -> Iterator[Variant]:
     doubled = dataclasses.replace(ours.fusion, rule="unit_sum", gain=2.0)
     yield Variant("Eq. 5, weights sum to 1", "rule", (with_rule(ours, "unit_sum"),))
     yield Variant("Eq. 5, weights sum to 2", "rule", (ours.replace(fusion=doubled),))
-    yield Variant("Eq. 1 image-adaptive", "rule", (with_rule(ours, "adaptive"),))
+    yield Variant("Eq. 5, W_c pooled from each image", "rule", (with_rule(ours, "eq5-pooled"),))
+    yield Variant("Eq. 5, W_c by contribution in each image", "rule", (with_rule(ours, "eq5-contribution"),))
     yield Variant("mean of features", "rule", (with_rule(ours, "mean"),))
     yield Variant("sum of features", "rule", (with_rule(ours, "add"),))
     yield Variant("maximum of features", "rule", (with_rule(ours, "max"),))
@@ -296,18 +117,35 @@ def without_training(ours: Params) -> Iterator[Variant]:
     yield Variant("weights shuffled over channels", "control", shuffled)
     yield Variant("weights of the two images swapped", "control", (_with_weights(ours, own[::-1]),))
     yield Variant("weights four times as large", "control", (_with_weights(ours, 4 * own),))
-    yield Variant("activity alone", "rule", (_choosing(ours, evidence=0.0),))
-    alone = _choosing(ours, sharpness=0.0, evidence=_ALONE)
-    yield Variant("class evidence alone", "rule", (alone,))
+    yield from _what_chooses(ours, own)
+
+
+def _what_chooses(ours: Params, own: np.ndarray) -> Iterator[Variant]:
+    """Rule `spatial` with each part of what chooses the detail left out, and alone."""
+    nothing = {"sharpness": 0.0, "class_score": 0.0, **_NO_SALIENCY}
+    spatial = ours.fusion.spatial
+    for name, off in (
+        ("activity", {"sharpness": 0.0}),
+        ("class score", {"class_score": 0.0}),
+        ("thermal saliency", _NO_SALIENCY),
+    ):
+        yield Variant(f"without {name}", "rule", (_choosing(ours, **off),))
+        alone = {**nothing, **{key: getattr(spatial, key) for key in off}}
+        if name == "class score":
+            alone["class_score"] = _ALONE
+        yield Variant(f"{name} alone", "rule", (_choosing(ours, **alone),))
+    yield Variant("nothing chooses", "rule", (_choosing(ours, **nothing),))
+    alone = _choosing(ours, **{**nothing, "class_score": _ALONE})
     strangers = tuple(_with_weights(alone, _shuffle(own, seed)) for seed in range(_DRAWS))
-    yield Variant("class evidence alone, weights shuffled", "control", strangers)
-    yield Variant("class evidence alone, images swapped", "control", (_with_weights(alone, own[::-1]),))
-    yield Variant("class evidence alone, untrained head", "control", (_with_weights(alone, np.zeros_like(own)),))
+    yield Variant("class score alone, weights shuffled", "control", strangers)
+    yield Variant("class score alone, images swapped", "control", (_with_weights(alone, own[::-1]),))
+    yield Variant("class score alone, untrained head", "control", (_with_weights(alone, np.zeros_like(own)),))
 
 
-def _choosing(params: Params, **settings: float) -> Params:
-    """Rule `place` with other settings of what chooses."""
-    return params.replace(fusion=dataclasses.replace(params.fusion, rule="place", **settings))
+def _choosing(params: Params, **settings: Any) -> Params:
+    """Rule `spatial` with other settings of what chooses."""
+    spatial = dataclasses.replace(params.fusion.spatial, **settings)
+    return params.replace(fusion=dataclasses.replace(params.fusion, rule="spatial", spatial=spatial))
 
 
 def _with_weights(params: Params, class_weights: np.ndarray) -> Params:

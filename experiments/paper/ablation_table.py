@@ -75,29 +75,42 @@ def agreement(params: Sequence[Params], other: Params | None = None) -> float:
         other: A head to hold each of them against.
     """
     heads = [(p, other) for p in params] if other is not None else itertools.combinations(params, 2)
-    return float(np.mean([scipy.stats.spearmanr(_leaning(a), _leaning(b)).statistic for a, b in heads]))
+    return float(np.mean([scipy.stats.spearmanr(_difference(a), _difference(b)).statistic for a, b in heads]))
 
 
-def _leaning(params: Params) -> np.ndarray:
+def _difference(params: Params) -> np.ndarray:
     return np.asarray(params.class_weights[Modality.IR] - params.class_weights[Modality.VIS])
 
 
 def ablation_markdown(result: Ablation) -> str:
-    """GitHub-flavoured Markdown with a legend."""
-    keys = next(iter(result.tables.values()))[0].metrics
+    """GitHub-flavored Markdown: the scores, then the picture measures, with a legend."""
+    first = next(iter(result.tables.values()))[0]
+    scores, picture = first.keys_of("score"), first.keys_of("picture")
+    lines = _grid(result, scores, "right", {name: ", ".join(map(str, n)) for name, n in result.correct.items()})
+    for name, values in printed_ablation(result.dataset).items():
+        lines.append(f"| {name} | published | {' | '.join(values.get(key, _NONE) for key in scores)} | {_NONE} |")
+    if picture:
+        lines += ["", *_grid(result, picture)]
+    return "\n".join([*lines, "", *_legend(result)]) + "\n"
+
+
+_NONE = "–"  # noqa: RUF001
+
+
+def _grid(result: Ablation, keys: Sequence[str], more: str = "", texts: Mapping[str, str] | None = None) -> list[str]:
+    """A row for each variant; with a last column of other texts where there are some."""
     differs = {(t.method, t.metric): t for t in result.tests if t.p_holm < ALPHA}
-    lines = [f"| variant | | {' | '.join(keys)} | right |", "|---|---|" + "---:|" * (len(keys) + 1)]
+    first = next(iter(result.tables.values()))[0]
+    arrows = {"higher": " ↑", "lower": " ↓", "none": ""}
+    heads = [key + arrows[first.metric(key).direction] for key in keys] + ([more] if more else [])
+    lines = [f"| variant | | {' | '.join(heads)} |", "|---|---|" + "---:|" * len(heads)]
     for variant in result.variants:
         found = result.tables[variant.name]
         cells = [_cell(found, key) + _mark(differs.get((variant.name, key))) for key in keys]
-        right = ", ".join(str(n) for n in result.correct.get(variant.name, ())) or "–"  # noqa: RUF001
+        cells += [(texts or {}).get(variant.name) or _NONE] if more else []
         seeds = f" ({len(found)} seeds)" if len(found) > 1 else ""
-        lines.append(f"| {variant.name}{seeds} | {variant.group} | {' | '.join(cells)} | {right} |")
-    for name, values in printed_ablation(result.dataset).items():
-        cells = [values.get(key, "–") for key in keys]  # noqa: RUF001
-        lines.append(f"| {name} | published | {' | '.join(cells)} | – |")  # noqa: RUF001
-    lines += ["", *_legend(result)]
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {variant.name}{seeds} | {variant.group} | {' | '.join(cells)} |")
+    return lines
 
 
 def ablation_json(result: Ablation) -> str:
@@ -131,16 +144,14 @@ def ablation_json(result: Ablation) -> str:
 
 def _cell(tables: Sequence[ScoreTable], key: str) -> str:
     values = [v for table in tables if (v := table.mean(key)) is not None]
-    if not values:
-        return "n/a"
-    spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.4f}{spread}"
+    spread = f" ± {tables[0].text(key, float(np.std(values, ddof=1)))}" if len(values) > 1 else ""
+    return tables[0].text(key, float(np.mean(values)) if values else None) + spread
 
 
 def _mark(test: Significance | None) -> str:
     if test is None or test.wins == test.losses:
         return ""
-    return " ↑" if test.wins > test.losses else " ↓"
+    return " better" if test.wins > test.losses else " worse"
 
 
 def _legend(result: Ablation) -> list[str]:
@@ -149,7 +160,8 @@ def _legend(result: Ablation) -> list[str]:
         f"{result.dataset}, {result.images // 2} test pairs, weights {result.weights}, rule {result.rule}; mean over "
         "images, ± the standard deviation over seeds."
         + (f" Retrained: {result.recipe}, on the same encoder." if result.recipe else ""),
-        f"↑ better, ↓ worse than ours (first seed, Wilcoxon signed-rank, Holm over all, p < {ALPHA}). "
+        "better, worse: than ours (first seed, Wilcoxon signed-rank, Holm over scores and over picture measures, "
+        f"p < {ALPHA}). "
         f"right: test images of {result.images} that the classifier takes for what they are.",
     ]
     for name, value in result.with_ours.items():

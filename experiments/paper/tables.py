@@ -1,29 +1,26 @@
-"""A paper's table as Markdown, CSV, JSON and LaTeX, each with its protocol."""
+"""Stage `table`: Table 1 (TNO) or Table 2 (RoadScene), printed rows above rows scored here, in four formats."""
 
 import csv
 import io
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from camfuse_jax.data.workdir import Workdir
-from camfuse_jax.errors import ResourceError, UsageError
+from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion.params import load_params
 from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.compare import Significance, ranks, significance
 from camfuse_jax.metrics.evaluate import OURS, choose_weights, folders_or_peers, write_fused
-from camfuse_jax.metrics.export import MISSING, write_tables
-from camfuse_jax.metrics.protocol import find_protocol
-from camfuse_jax.metrics.registry import PAPER_METRICS
+from camfuse_jax.metrics.export import protocol_lines, write_tables, write_texts
+from camfuse_jax.metrics.registry import PAPER_METRICS, PICTURE_METRICS
 from camfuse_jax.metrics.table import ScoreTable, score_folders
+from camfuse_jax.report.page import NAMES
 from paper.published import EXTRA_KEYS, PUBLISHED, SOURCE
-
-# Tables 1 and 2: printed rows, rows scored here, ours and the baselines, each marked as what it is.
-
 
 Kind = Literal["published", "measured", "ours", "baseline"]
 KINDS: tuple[Kind, ...] = ("published", "measured", "ours", "baseline")
@@ -44,6 +41,7 @@ class Row:
             `doubtful`.
         mean_rank: Mean rank among the rows scored here, second definitions of a column not counted; None for published
             rows.
+        picture_rank: The same of the picture measures; None where there are none.
         tests: Paired tests against ours.
     """
 
@@ -53,6 +51,7 @@ class Row:
     printed: dict[str, str]
     marks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mean_rank: float | None = None
+    picture_rank: float | None = None
     tests: tuple[Significance, ...] = ()
 
 
@@ -64,9 +63,10 @@ class PaperTable:
         number: Number of the paper's table.
         dataset: Data set.
         weights: Which weights our row was made with.
-        keys: Columns.
+        keys: Columns of the table itself.
+        picture_keys: Picture measures of the rows scored here, which the paper does not have: a second table.
         rows: Ordered by kind, then as given.
-        stamp: Protocol of the rows scored here.
+        first: A table scored here: it knows the metrics and the protocol.
         reading: What is known about the definitions behind the published rows, in sentences.
         undefined: Values that do not exist: image, reason and method, one line each.
     """
@@ -75,15 +75,16 @@ class PaperTable:
     dataset: str
     weights: str
     keys: tuple[str, ...]
+    picture_keys: tuple[str, ...]
     rows: tuple[Row, ...]
-    stamp: dict[str, object]
+    first: ScoreTable
     reading: tuple[str, ...]
     undefined: tuple[str, ...]
 
     @property
     def title(self) -> str:
         """What stands above the table."""
-        count = self.tag["images"]
+        count = self.first.tag["images"]
         return (
             f"Table {self.number}. {PUBLISHED[self.dataset].name}, mean over {count} test pairs, weights {self.weights}"
         )
@@ -108,25 +109,20 @@ def paper_table(tables: Sequence[ScoreTable], *, dataset: str, ours: str, weight
         InputError: The tables are not comparable (see `metrics.ranks`).
         UsageError: `ours` is not among them.
     """
-    published = PUBLISHED[dataset]
-    keys = tables[0].metrics
+    published, first = PUBLISHED[dataset], tables[0]
+    keys, picture_keys = tuple(first.keys_of("score")), tuple(first.keys_of("picture"))
+    ranked, tests = ranks(tables), significance(tables, against=ours)
     # A second definition of a column must not count twice.
     counted = [key for key in keys if key not in EXTRA_KEYS[dataset]]
-    ranked, tests = ranks(tables), significance(tables, against=ours)
     rows = [_published_row(dataset, method) for method in published.rows]
     for table in tables:
         kind: Kind = "ours" if table.method == ours else "baseline" if table.method in BASELINES else "measured"
         mine = tuple(test for test in tests if test.method == table.method)
         rows.append(_scored_row(kind, table, ranked[table.method], counted, mine))
-    ordered = sorted(rows, key=lambda row: KINDS.index(row.kind))
+    ordered = tuple(sorted(rows, key=lambda row: KINDS.index(row.kind)))
     undefined = tuple(f"{line} ({table.method})" for table in tables for line in table.undefined())
-    stamp = tables[0].tag
-    return PaperTable(published.number, dataset, weights, keys, tuple(ordered), stamp, published.reading, undefined)
-
-
-def published_source() -> str:
-    """Where the published rows are from."""
-    return SOURCE
+    number, reading = published.number, published.reading
+    return PaperTable(number, dataset, weights, keys, picture_keys, ordered, first, reading, undefined)
 
 
 def _published_row(dataset: str, method: str) -> Row:
@@ -144,22 +140,18 @@ def _scored_row(
     tests: tuple[Significance, ...],
 ) -> Row:
     values = {key: table.mean(key) for key in table.metrics}
-    protocol = find_protocol(str(table.tag["protocol"]))
-    printed = {
-        key: MISSING if value is None else f"{value:.{protocol.metric(key).digits}f}" for key, value in values.items()
-    }
+    printed = {key: table.text(key, value) for key, value in values.items()}
     marks: dict[str, list[str]] = {key: [] for key in table.metrics}
     for key in table.metrics:
-        if ranked.get(key) == 1.0:
-            marks[key].append("best")
-        if values[key] is not None and len(table.column(key)) < len(table.rows):
-            marks[key].append("partial")
+        marks[key] += ["best"] if ranked.get(key) == 1.0 else []
+        marks[key] += ["partial"] if table.partial(key) else []
     for test in tests:
         if test.p_holm < ALPHA and math.isfinite(test.p_holm) and test.wins != test.losses:
             marks[test.metric].append("better" if test.wins > test.losses else "worse")
-    told = {key: tuple(names) for key, names in marks.items() if names}
     own = [ranked[key] for key in counted if key in ranked]
-    return Row(kind, table.method, values, printed, told, sum(own) / len(own) if own else None, tests)
+    mean_rank = sum(own) / len(own) if own else None
+    said = {key: tuple(names) for key, names in marks.items() if names}
+    return Row(kind, table.method, values, printed, said, mean_rank, ranked.get("picture rank"), tests)
 
 
 ABSENT = "–"  # noqa: RUF001  (an en dash: the paper prints no such column)
@@ -181,32 +173,52 @@ _ESCAPED = {
 
 
 def table_markdown(table: PaperTable) -> str:
-    """GitHub-flavoured Markdown: the rows, then the legend, the reading of the published rows and the stamp."""
-    lines = [f"**{table.title}**", "", f"| row | method | {' | '.join(table.keys)} | mean rank |"]
-    lines.append("|---" * 2 + "|---:" * (len(table.keys) + 1) + "|")
-    for row in table.rows:
-        cells = [_markdown_cell(row, key) for key in table.keys]
-        rank = ABSENT if row.mean_rank is None else f"{row.mean_rank:.2f}"
-        lines.append(f"| {row.kind} | {_name(row.method)} | {' | '.join(cells)} | {rank} |")
+    """GitHub-flavored Markdown: the rows, then the picture measures, the legend and how they were made."""
+    scored = [row for row in table.rows if row.kind != "published"]
+    lines = [f"**{table.title}**", "", *_markdown_grid(table, table.keys, table.rows, "mean_rank")]
+    if table.picture_keys:
+        lines += ["", "**What a person would complain of**", ""]
+        lines += _markdown_grid(table, table.picture_keys, scored, "picture_rank")
     lines += ["", *legend(table), "", "What the published rows are:", ""]
     lines += [f"- {sentence}" for sentence in table.reading]
-    lines += ["", *_stamp_lines(table)]
+    lines += ["", *_protocol_lines(table)]
     return "\n".join(lines) + "\n"
 
 
+def _markdown_grid(table: PaperTable, keys: Sequence[str], rows: Sequence[Row], rank: str) -> list[str]:
+    heads = [_head(table, key) for key in keys]
+    lines = [f"| row | method | {' | '.join(heads)} | {rank.replace('_', ' ')} |"]
+    lines.append("|---" * 2 + "|---:" * (len(keys) + 1) + "|")
+    for row in rows:
+        cells = [_cell(row, key, "**{}**", _MARKDOWN, ABSENT) for key in keys]
+        lines.append(f"| {row.kind} | {_name(row.method)} | {' | '.join(cells)} | {_rank(row, rank, ABSENT)} |")
+    return lines
+
+
+def _head(table: PaperTable, key: str) -> str:
+    """A picture measure's column with the sign of the better end; the paper's columns as the paper has them."""
+    better = {"higher": " ↑", "lower": " ↓", "none": ""}[table.first.metric(key).direction]
+    return key + (better if key in table.picture_keys else "")
+
+
+def _rank(row: Row, name: str, absent: str) -> str:
+    rank = getattr(row, name)
+    return absent if rank is None else f"{rank:.2f}"
+
+
 def table_csv(table: PaperTable) -> str:
-    """One line per row: `row`, `method`, one column per metric key, `mean_rank`, `protocol`.
+    """One line per row: `row`, `method`, one column per metric key, `mean_rank`, `picture_rank`, `protocol`.
 
     Rows scored here have every digit and the protocol as NAME:ID; published ones the printed digits and `published`.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["row", "method", *table.keys, "mean_rank", "protocol"])
+    keys, tag = (*table.keys, *table.picture_keys), table.first.tag
+    writer.writerow(["row", "method", *keys, "mean_rank", "picture_rank", "protocol"])
     for row in table.rows:
-        scored = row.kind != "published"
-        cells = [_csv_cell(row, key) for key in table.keys]
-        protocol = f"{table.tag['protocol']}:{table.tag['id']}" if scored else "published"
-        writer.writerow([row.kind, row.method, *cells, "" if row.mean_rank is None else row.mean_rank, protocol])
+        protocol = "published" if row.kind == "published" else f"{tag['protocol']}:{tag['id']}"
+        ranked = ["" if rank is None else rank for rank in (row.mean_rank, row.picture_rank)]
+        writer.writerow([row.kind, row.method, *(_csv_cell(row, key) for key in keys), *ranked, protocol])
     return buffer.getvalue()
 
 
@@ -216,10 +228,11 @@ def table_json(table: PaperTable) -> str:
         {
             "row": row.kind,
             "method": row.method,
-            "values": {key: row.values.get(key) for key in table.keys},
+            "values": {key: row.values.get(key) for key in (*table.keys, *table.picture_keys)},
             "printed": row.printed,
             "marks": row.marks,
             "mean_rank": row.mean_rank,
+            "picture_rank": row.picture_rank,
             "against_ours": [vars(test) for test in row.tests],
         }
         for row in table.rows
@@ -228,46 +241,52 @@ def table_json(table: PaperTable) -> str:
         "title": table.title,
         "dataset": table.dataset,
         "weights": table.weights,
-        "published_source": published_source(),
+        "published_source": SOURCE,
         "reading": table.reading,
         "rows": rows,
         "undefined": table.undefined,
-        "stamp": table.tag,
+        "stamp": table.first.tag,
     }
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def table_latex(table: PaperTable) -> str:
-    """A `table*` for LaTeX with booktabs; the legend below it, the full stamp as comments."""
-    columns = "l" + "r" * (len(table.keys) + 1)
-    span = len(table.keys) + 2
-    lines = [r"% \usepackage{booktabs}", *(f"% {line}" for line in _stamp_lines(table) if line)]
+    """A `table*` for LaTeX with booktabs, the picture measures below; the legend, and the full protocol as comments."""
+    lines = [r"% \usepackage{booktabs}", *(f"% {line}" for line in _protocol_lines(table) if line)]
     lines += [r"\begin{table*}", r"\centering", rf"\caption{{{_escape(table.title.split('. ', 1)[1])}.}}"]
     lines.append(rf"\label{{tab:{table.dataset}}}")
-    if len(table.keys) > _WIDE:
+    if max(len(table.keys), len(table.picture_keys)) > _WIDE:
         lines += [r"\footnotesize", r"\setlength{\tabcolsep}{2.5pt}"]
-    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    lines.append(" & ".join(["method", *map(_escape, table.keys), "mean rank"]) + r" \\")
+    lines += _tabular(table, table.keys, table.rows, "mean_rank")
+    if table.picture_keys:
+        scored = [row for row in table.rows if row.kind != "published"]
+        lines += [r"\par\medskip", *_tabular(table, table.picture_keys, scored, "picture_rank")]
+    tag = table.first.tag
+    protocol = f"Rows scored here: camfuse_jax, protocol {tag['protocol']} ({tag['id']})."
+    notes = " ".join(_to_latex(line) for line in (protocol, *legend(table), *table.reading))
+    lines += [r"\par\smallskip", rf"\parbox{{\textwidth}}{{\footnotesize {notes}}}", r"\end{table*}"]
+    return "\n".join(lines) + "\n"
+
+
+def _tabular(table: PaperTable, keys: Sequence[str], rows: Sequence[Row], rank: str) -> list[str]:
+    heads = [_to_latex(_head(table, key)) for key in keys]
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(keys) + 1)}}}", r"\toprule"]
+    lines.append(" & ".join(["method", *heads, rank.replace("_", " ")]) + r" \\")
     kind = None
-    for row in table.rows:
+    for row in rows:
         if row.kind != kind:
             kind = row.kind
-            lines += [r"\midrule", rf"\multicolumn{{{span}}}{{l}}{{\emph{{{_escape(_TITLES[kind])}}}}} \\"]
-        cells = [_latex_cell(row, key) for key in table.keys]
-        rank = "--" if row.mean_rank is None else f"{row.mean_rank:.2f}"
-        lines.append(" & ".join([_escape(_name(row.method)), *cells, rank]) + r" \\")
-    protocol = f"Rows scored here: camfuse_jax, protocol {table.tag['protocol']} ({table.tag['id']})."
-    notes = " ".join(_to_latex(line) for line in (protocol, *legend(table), *table.reading))
-    lines += [r"\bottomrule", r"\end{tabular}", r"\par\smallskip"]
-    lines += [rf"\parbox{{\textwidth}}{{\footnotesize {notes}}}", r"\end{table*}"]
-    return "\n".join(lines) + "\n"
+            lines += [r"\midrule", rf"\multicolumn{{{len(keys) + 2}}}{{l}}{{\emph{{{_escape(_TITLES[kind])}}}}} \\"]
+        cells = [_cell(row, key, r"\textbf{{{}}}", _LATEX, "--") for key in keys]
+        lines.append(" & ".join([_escape(_name(row.method)), *cells, _rank(row, rank, "--")]) + r" \\")
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
 def legend(table: PaperTable) -> list[str]:
     """What the marks mean; only of those that occur."""
     used = {mark for row in table.rows for marks in row.marks.values() for mark in marks}
     kinds = {row.kind for row in table.rows}
-    lines = [f"Published rows: {published_source()}. Bold and mean rank are among the rows scored here only."]
+    lines = [f"Published rows: {SOURCE}. Bold and mean rank are among the rows scored here only."]
     if "measured" in kinds:
         lines[0] += " Measured rows are other methods' images, scored here as ours are."
     if used & {"better", "worse"}:
@@ -281,41 +300,22 @@ def legend(table: PaperTable) -> list[str]:
     return lines
 
 
-def _stamp_lines(table: PaperTable) -> list[str]:
-    stamp = table.tag
-    versions = ", ".join(f"{name} {version}" for name, version in stamp["versions"].items())
-    lines = [
-        f"Protocol `{stamp['protocol']}` ({stamp['id']}) of the rows scored here: {stamp['note']}",
-        f"Input: {stamp['input']}. Rounding: {stamp['rounding']}. Averaging: {stamp['averaging']}.",
-        f"Images: {stamp['images']}, list sha256 {str(stamp['image_list_sha256'])[:12]}, "
-        f"sources sha256 {str(stamp['sources_sha256'])[:12]}. Versions: {versions}.",
-        "",
-        *(f"- {key}: {facts['formula']}; better: {facts['better']}." for key, facts in stamp["definitions"].items()),
-    ]
-    if table.undefined:
-        lines += ["", "Not defined:", *(f"- {line}" for line in table.undefined)]
-    return lines
+def _protocol_lines(table: PaperTable) -> list[str]:
+    undefined = ["", "Not defined:", *(f"- {line}" for line in table.undefined)] if table.undefined else []
+    return [*protocol_lines(table.first), *undefined]
 
 
 def _name(method: str) -> str:
     """Baselines' names are identifiers; in print they are words."""
-    return "contrast-preserving sum" if method == "contrast_preserving_sum" else method
+    return NAMES.get(method, method)
 
 
-def _markdown_cell(row: Row, key: str) -> str:
+def _cell(row: Row, key: str, bold: str, signs: Mapping[str, str], absent: str) -> str:
     if key not in row.printed:
-        return ABSENT
+        return absent
     marks = row.marks.get(key, ())
-    text = f"**{row.printed[key]}**" if "best" in marks else row.printed[key]
-    return text + "".join(_MARKDOWN.get(mark, "") for mark in marks)
-
-
-def _latex_cell(row: Row, key: str) -> str:
-    if key not in row.printed:
-        return "--"
-    marks = row.marks.get(key, ())
-    text = rf"\textbf{{{row.printed[key]}}}" if "best" in marks else row.printed[key]
-    return text + "".join(_LATEX.get(mark, "") for mark in marks)
+    text = bold.format(row.printed[key]) if "best" in marks else row.printed[key]
+    return text + "".join(signs.get(mark, "") for mark in marks)
 
 
 def _csv_cell(row: Row, key: str) -> str:
@@ -336,15 +336,12 @@ def _to_latex(text: str) -> str:
     return text
 
 
-# Stage `table`: Table 1 (TNO) or Table 2 (RoadScene) beside our own measurements.
-
-
 MORE_METRICS = ("Qabf", "MI")
 """With `--metrics all`: one metric that averaging does not win, and one that copying wins."""
 
 
 def make_table(
-    places: Workdir,
+    workdir: Workdir,
     *,
     out: Path | None = None,
     weights: str | None = None,
@@ -357,7 +354,7 @@ def make_table(
     The per-image scores of every row scored here go to `scores/`, our fused images to `camfuse/`.
 
     Args:
-        places: Folders and data set, `tno` or `roadscene`.
+        workdir: Folders and data set, `tno` or `roadscene`.
         out: Where to write; `WORKDIR/table-DATASET` by default.
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         others: `NAME=DIR` of other methods' fused images; by default the methods under CAMFUSE_PEERS, if that is set.
@@ -369,32 +366,23 @@ def make_table(
         UsageError: A data set of which the paper has no table.
         ResourceError: If the folder cannot be written.
     """
-    if places.dataset not in PUBLISHED:
+    if workdir.dataset not in PUBLISHED:
         raise UsageError(
-            f"The paper has no table of {places.label}.", f"Give {' or '.join(PUBLISHED)}, or use --stage eval."
+            f"The paper has no table of {workdir.label}.", f"Give {' or '.join(PUBLISHED)}, or use --stage eval."
         )
-    folders = folders_or_peers(others, places.dataset)
-    chosen = choose_weights(places, weights)
+    folders = folders_or_peers(others, workdir.dataset)
+    chosen = choose_weights(workdir, weights)
     params = load_params(chosen)
-    pairs = places.pairs("test").cached()
-    out = out or places.workdir / f"table-{places.label}"
-    more = (*MORE_METRICS, *EXTRA_KEYS[places.dataset]) if metrics == "all" else ()
-    keys = (*PAPER_METRICS, *more, "NOISE")
+    pairs = workdir.pairs("test").cached()
+    out = out or workdir.workdir / f"table-{workdir.label}"
+    more = (*MORE_METRICS, *EXTRA_KEYS[workdir.dataset]) if metrics == "all" else ()
+    keys = (*PAPER_METRICS, *more, "NOISE", *PICTURE_METRICS)
     fused = write_fused(params, pairs, out)
     tables = score_folders(list(pairs), folders, others={OURS: fused}, metrics=keys, protocol=protocol)
-    files = write_tables(tables, out / "scores", against=OURS, title="all")
-    table = paper_table(tables, dataset=places.dataset, ours=OURS, weights=chosen)
-    stem = f"table{table.number}"
+    written = write_tables(tables, out / "scores", against=OURS, title="all")
+    table = paper_table(tables, dataset=workdir.dataset, ours=OURS, weights=chosen)
     formats = {"md": table_markdown, "csv": table_csv, "json": table_json, "tex": table_latex}
-    texts = {out / f"{stem}.{ending}": write(table) for ending, write in formats.items()}
-    _write(texts)
-    print(texts[out / f"{stem}.md"])
-    print("\n".join(f"wrote {path}" for path in (*texts, *files)), file=sys.stderr)
-
-
-def _write(texts: dict[Path, str]) -> None:
-    try:
-        for path, text in texts.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResourceError(f"Cannot write {path}: {error.strerror}.", "Check rights and free space.") from error
+    texts = {f"table{table.number}.{ending}": write(table) for ending, write in formats.items()}
+    written = [*write_texts(out, texts), *written]
+    print(texts[f"table{table.number}.md"])
+    print("\n".join(f"wrote {path}" for path in written), file=sys.stderr)

@@ -11,7 +11,7 @@ from small_nets import small_params
 from camfuse_jax.metrics.compare import significance
 from camfuse_jax.metrics.table import score
 
-KEYS = ("EN", "SSIM")
+KEYS = ("EN", "SSIM", "TONE")
 
 
 def _tables():
@@ -37,12 +37,13 @@ def _ablation():
 
 def test_rows_say_mean_spread_and_difference():
     result = _ablation()
-    lines = {
-        line.split("|")[1].strip(): line for line in ablation_markdown(result).splitlines() if line.startswith("|")
-    }
-    assert "0.0000 ↓" in lines["worse"]
+    scores, picture = ablation_markdown(result).split("| variant |")[1:]
+    lines = {line.split("|")[1].strip(): line for line in scores.splitlines() if line.startswith("|")}
+    assert "TONE ↓" in picture.splitlines()[0] and "TONE" not in scores.splitlines()[0]
+    assert f"| worse | control | {result.tables['worse'][0].mean('TONE'):.1f}" in picture
+    assert "0.0000 worse" in lines["worse"]
     assert "| 20 |" in lines[OURS]
-    assert "↓" not in lines[OURS]
+    assert "worse" not in lines[OURS]
     means = [table.mean("EN") for table in result.tables["seeds"]]
     assert f"{np.mean(means):.4f} ± {np.std(means, ddof=1):.4f}" in lines["seeds (2 seeds)"]
 
@@ -69,9 +70,14 @@ def test_agreement_of_heads():
     assert agreement([ours, negative, negative], ours) == pytest.approx(-1 / 3)
 
 
-def test_controls_are_what_their_names_say():
+@pytest.fixture(scope="module")
+def variants():
+    """Rows of the ablation that need no training, by name; ours is `small_params()`."""
+    return {variant.name: variant.params for variant in without_training(small_params())}
+
+
+def test_controls_are_what_their_names_say(variants):
     ours = small_params()
-    variants = {variant.name: variant.params for variant in without_training(ours)}
     (equal,) = variants["untrained head, zero: all weights equal"]
     np.testing.assert_array_equal(equal.channel_weights, 0.5)
     (both,) = variants["both images' weights equal"]
@@ -89,7 +95,41 @@ def test_controls_are_what_their_names_say():
     np.testing.assert_array_equal(swapped.class_weights, ours.class_weights[::-1])
     for shuffled in variants["weights shuffled over channels"]:
         np.testing.assert_array_equal(np.sort(shuffled.class_weights, axis=1), np.sort(ours.class_weights, axis=1))
+        assert not np.array_equal(shuffled.class_weights, ours.class_weights)
         # The two weights of a channel stay together.
         assert set(map(tuple, np.asarray(shuffled.class_weights).T)) == set(
             map(tuple, np.asarray(ours.class_weights).T)
         )
+    draws = variants["weights shuffled over channels"]
+    assert len({np.asarray(p.class_weights).tobytes() for p in draws}) == len(draws) == 3
+    (large,) = variants["weights four times as large"]
+    np.testing.assert_allclose(large.class_weights, 4 * np.asarray(ours.class_weights), rtol=1e-6)
+
+
+def test_what_is_left_out_and_what_is_alone_is_what_the_names_say(variants):
+    ours = small_params()
+    default = ours.fusion.spatial
+    parts = {
+        "activity": lambda s: s.sharpness > 0,
+        "class score": lambda s: s.class_score > 0,
+        "thermal saliency": lambda s: s.saliency > 0 and max(s.warm_base) > 0,
+    }
+    for part, is_there in parts.items():
+        assert is_there(default), part
+        (without,), (alone,) = variants[f"without {part}"], variants[f"{part} alone"]
+        assert without.fusion.rule == alone.fusion.rule == "spatial"
+        for other, others_there in parts.items():
+            assert others_there(without.fusion.spatial) == (other != part), (part, other)
+            assert others_there(alone.fusion.spatial) == (other == part), (part, other)
+        np.testing.assert_array_equal(without.class_weights, ours.class_weights)
+    (nothing,) = variants["nothing chooses"]
+    assert not any(is_there(nothing.fusion.spatial) for is_there in parts.values())
+    (alone,) = variants["class score alone"]
+    for name in ("weights shuffled", "images swapped", "untrained head"):
+        for control in variants[f"class score alone, {name}"]:
+            assert control.fusion == alone.fusion
+            assert not np.array_equal(control.class_weights, alone.class_weights)
+    assert variants["l1-norm rule"][0].fusion.rule == "l1"
+    assert variants["Eq. 5 as printed"][0].fusion.rule == "eq5"
+    for name, rule in (("mean", "mean"), ("sum", "add"), ("maximum", "max")):
+        assert variants[f"{name} of features"][0].fusion.rule == rule

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from paper.channel_maps import choose_channels, image_maps, last_maps
 from small_nets import small_params
 
 from camfuse_jax import cam
 from camfuse_jax.config import Modality
 from camfuse_jax.fusion.fuse import explain
-from paper.channel_maps import choose_channels, image_maps, last_maps
 
 SHAPE = (30, 41)
 

@@ -8,11 +8,14 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from paper.figures import comparison_figure, curves_figure, heatmap_figure, weights_figure
-from paper.style import PAGE, PAGE_HEIGHT, STYLE, Box, page_height, paginate, sheet_figure
+from paper.channel_maps import ChannelMap, ImageMaps, heatmap_figure
+from paper.comparison import comparison_figure
+from paper.curves import curves_figure, weights_figure
+from paper.sheet import PAGE_HEIGHT, page_height, paginate, sheet_figure
+from paper.style import PAGE, STYLE
+from paper.zoom import Box
 
 from camfuse_jax.config import Modality
-from paper.channel_maps import ChannelMap, ImageMaps
 
 RNG = np.random.default_rng(4)
 

@@ -85,7 +85,7 @@ def test_markdown_has_one_cell_per_column_and_the_stamp(table):
     text = table_markdown(table)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines} == {len(KEYS) + 4}
-    assert f"({table.tag['id']})" in text
+    assert f"({table.first.tag['id']})" in text
     assert all(f"- {key}: " in text for key in KEYS)
 
 
@@ -97,12 +97,12 @@ def test_csv_holds_every_digit_of_the_scored_and_the_printed_of_the_published(ta
         assert [float(by_method[scored.method][key]) for key in KEYS] == [scored.mean(key) for key in KEYS]
     assert rows[7]["AG"] == PUBLISHED[table.dataset].printed(PUBLISHED[table.dataset].own)["AG"]
     assert rows[7]["NOISE"] == ""
-    assert {row["protocol"] for row in rows} == {"published", f"paper:{table.tag['id']}"}
+    assert {row["protocol"] for row in rows} == {"published", f"paper:{table.first.tag['id']}"}
 
 
 def test_json_says_all_and_has_no_nan(table):
     content = json.loads(table_json(table), parse_constant=lambda text: pytest.fail(text))
-    assert content["stamp"] == table.tag
+    assert content["stamp"] == table.first.tag
     assert len(content["rows"]) == len(table.rows)
     assert content["rows"][0]["values"]["NOISE"] is None
     assert {test["metric"] for test in content["rows"][8]["against_ours"]} == set(KEYS) - {"NOISE"}
@@ -141,3 +141,23 @@ def test_a_second_definition_does_not_count_twice():
 def test_our_row_must_be_there(tables):
     with pytest.raises(UsageError, match="nobody"):
         paper_table(tables, dataset="tno", ours="nobody", weights="w")
+
+
+def test_picture_measures_stand_in_a_table_of_their_own():
+    rng = np.random.default_rng(6)
+    pairs = [(f"p{i}", *rng.integers(0, 256, (2, 48, 50), dtype=np.uint8)) for i in range(3)]
+    ours = {name: ir for name, ir, _ in pairs}
+    keys = ("EN", "AG", "TONE", "BEYOND")
+    scored = score_folders(pairs, {}, others={"camfuse": ours}, metrics=keys)
+    table = paper_table(scored, dataset="tno", ours="camfuse", weights="w")
+    (row,) = _rows(table, "ours")
+    assert row.mean_rank == np.mean([ranks(scored)["camfuse"][key] for key in ("EN", "AG")])
+    assert row.picture_rank == ranks(scored)["camfuse"]["picture rank"]
+    first, second = table_markdown(table).split("| row | method |")[1:]
+    assert "TONE" not in first.splitlines()[0]
+    assert "TONE ↓" in second.splitlines()[0]
+    assert "published" not in second.split("\n\n")[0]
+    assert f"| ours | camfuse | {scored[0].mean('TONE'):.1f}" in second
+    csv_row = next(row for row in csv.DictReader(io.StringIO(table_csv(table))) if row["row"] == "ours")
+    assert float(csv_row["TONE"]) == scored[0].mean("TONE")
+    assert table_latex(table).count(r"\begin{tabular}") == 2

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from paper.style import Box, check_box, find_boxes, parse_box
+from paper.zoom import Box, check_box, find_boxes, parse_box
 
 from camfuse_jax.errors import UsageError
 
