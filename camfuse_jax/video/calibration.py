@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Num
 
 from camfuse_jax.images.color import scalar_as, scalar_from_rgb
-from camfuse_jax.images.picture import Picture, depth
-from camfuse_jax.images.ranges import RangePolicy, limits_of
+from camfuse_jax.images.picture import Picture, depth, scene_mask
+from camfuse_jax.images.ranges import RangePolicy, limits_of, range_misses
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.polarity import guess_polarity
 from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
-from camfuse_jax.pair.register import align
+from camfuse_jax.pair.register import Mask, align
 from camfuse_jax.video.frame import Frame
 
 Samples = Num[np.ndarray, "h w *c"]
@@ -28,6 +28,9 @@ class VideoCalibration:
         ir_how: How infrared colors become one value (`Scalar.how`); empty for grayscale samples.
         ir_depth: Bits that carry values, and white.
         vis_depth: The same.
+        ir_valid: Where infrared frames show the scene, unless a frame says so itself: a border that is constant in
+            all frames does not. None for everywhere.
+        vis_valid: The same.
         notes: What a user should know.
         details: Numbers of the video.
     """
@@ -36,6 +39,8 @@ class VideoCalibration:
     ir_how: str
     ir_depth: tuple[int, int | None]
     vis_depth: tuple[int, int | None]
+    ir_valid: Mask = None
+    vis_valid: Mask = None
     notes: tuple[str, ...] = ()
     details: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -45,8 +50,10 @@ class VideoCalibration:
         Raises:
             InputError: Sizes differ and `fit` is `error`.
         """
-        ir_picture = Picture(_one_channel(ir.samples, self.ir_how), *self.ir_depth, **_mask(ir))
-        return prepare_pair(ir_picture, Picture(vis.samples, *self.vis_depth, **_mask(vis)), self.settings)
+        ir_valid = self.ir_valid if ir.valid is None else ir.valid
+        ir_picture = Picture(_one_channel(ir.samples, self.ir_how), *self.ir_depth, valid=ir_valid)
+        vis_valid = self.vis_valid if vis.valid is None else vis.valid
+        return prepare_pair(ir_picture, Picture(vis.samples, *self.vis_depth, valid=vis_valid), self.settings)
 
     def _with(self, **settings: object) -> "VideoCalibration":
         return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **settings))
@@ -69,9 +76,10 @@ def calibrate_video(pairs: Sequence[tuple[Frame, Frame]], settings: FrameSetting
         how = scalar.how
         notes = [f"ir: {scalar.note}"] if how != _GRAY else []  # every gray video comes as RGB
     details: dict[str, str] = {}
-    irs = _scene_samples([ir._replace(samples=_one_channel(ir.samples, how)) for ir, _ in pairs])
-    ir_depth, ir_range = _limits(irs, settings.ir_range, "ir", details, notes)
-    vis_depth, vis_range = _limits(_scene_samples([vis for _, vis in pairs]), settings.vis_range, "vis", details, notes)
+    irs, visible = [ir._replace(samples=_one_channel(ir.samples, how)) for ir, _ in pairs], [vis for _, vis in pairs]
+    ir_valid, vis_valid = _scene(irs, "ir", notes), _scene(visible, "vis", notes)
+    ir_depth, ir_range = _limits(_scene_samples(irs, ir_valid), settings.ir_range, "ir", details, notes)
+    vis_depth, vis_range = _limits(_scene_samples(visible, vis_valid), settings.vis_range, "vis", details, notes)
     fixed = dataclasses.replace(
         settings,
         ir_range=ir_range,
@@ -80,7 +88,7 @@ def calibrate_video(pairs: Sequence[tuple[Frame, Frame]], settings: FrameSetting
         align="none",
         check=settings.check and settings.align == "none",
     )
-    calibration = VideoCalibration(fixed, how, ir_depth, vis_depth)
+    calibration = VideoCalibration(fixed, how, ir_depth, vis_depth, ir_valid, vis_valid)
     first = calibration.prepare(*middle)
     notes += first.notes
     details |= {name: value for name, value in first.details.items() if name not in details}
@@ -101,24 +109,38 @@ def calibrate_video(pairs: Sequence[tuple[Frame, Frame]], settings: FrameSetting
     return dataclasses.replace(calibration, notes=tuple(dict.fromkeys(notes)), details=details)
 
 
-def _mask(frame: Frame) -> dict[str, np.ndarray]:
-    return {} if frame.valid is None else {"valid": frame.valid}
+def _scene(frames: list[Frame], name: str, notes: list[str]) -> Mask:
+    """Where any of the frames shows the scene, None for everywhere; frames that know it themselves are left alone."""
+    if any(frame.valid is not None for frame in frames):
+        notes.append(f"{name}: pixels without data are left out")
+        return None
+    valid = np.zeros(frames[0].samples.shape[:2], bool)
+    for frame in frames:
+        mask, remarks = scene_mask(frame.samples)
+        if mask is None:
+            return None
+        valid |= mask
+    if valid.all():
+        return None
+    notes += [f"{name}: {remark}" for remark in remarks]
+    return valid
 
 
-def _scene_samples(frames: list[Frame]) -> Samples:
+def _scene_samples(frames: list[Frame], valid: Mask) -> Samples:
     """Samples of all frames together: whole frames, or where masks leave something out what is left."""
-    if all(frame.valid is None for frame in frames):
+    masks = [valid if frame.valid is None else frame.valid for frame in frames]
+    if all(mask is None for mask in masks):
         return np.stack([frame.samples for frame in frames])
-    scenes = [frame.samples if frame.valid is None else frame.samples[frame.valid] for frame in frames]
-    tail = frames[0].samples.shape[2:]
-    return np.concatenate([scene.reshape(-1, *tail) for scene in scenes])
+    scenes = [frame.samples[... if mask is None else mask] for frame, mask in zip(frames, masks, strict=True)]
+    return np.concatenate([scene.reshape(-1, *frames[0].samples.shape[2:]) for scene in scenes])
 
 
 def _limits(samples, policy: RangePolicy, name: str, details: dict[str, str], notes: list[str]):
     bits, top, remarks = depth(samples)
     low, high, how = limits_of(samples, top, bits, policy)
     details[f"{name} range"] = f"{low:g} to {high:g} ({how}), constant"
-    notes += [f"{name}: {remark}" for remark in remarks]
+    missed = range_misses(Picture(samples, bits, top), policy)
+    notes += [f"{name}: {remark}" for remark in (*remarks, *([missed] if missed else []))]
     return (bits, top), RangePolicy("constant", low, high)
 
 

@@ -213,7 +213,7 @@ class SequenceReader:
                 f"{self._files[index]} has {picture.size[1]} x {picture.size[0]} pixels, the first {width} x {height}.",
                 "Frames of a sequence must have one size.",
             )
-        return Frame(index / self.facts.rate, picture.samples, getattr(picture, "valid", None))
+        return Frame(index / self.facts.rate, picture.samples, picture.valid)
 
 
 def _by_number(path: Path) -> list[tuple[int, int, str]]:

@@ -1,7 +1,5 @@
 """What is no scene has no say: in resizing, warping, shifts, alignment, polarity and the fused image."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -34,13 +32,8 @@ def _inside(shape, width=FRAME):
     return mask
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Masked(Picture):
-    valid: np.ndarray | None = None
-
-
 def _picture(unit, valid=None):
-    return _Masked(np.rint(unit * 255).astype(np.uint8), 8, 255, valid=valid)
+    return Picture(np.rint(unit * 255).astype(np.uint8), 8, 255, valid=valid)
 
 
 def test_the_nearest_pixel_that_counts_stands_in():

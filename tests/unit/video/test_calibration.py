@@ -46,6 +46,35 @@ def test_masked_pixels_have_no_say_in_the_range():
     assert found.details["ir range"].startswith("7000 to 9000")
 
 
+def test_a_border_that_is_constant_in_all_frames_is_no_scene():
+    rng = np.random.default_rng(0)
+    vis = rng.integers(0, 256, (64, 96), dtype=np.uint8)
+    irs = [np.pad(rng.integers(50, 90, (48, 96), dtype=np.uint8), ((8, 8), (0, 0))) for _ in range(3)]
+    found = calibrate_video(
+        _pairs(*((ir, vis) for ir in irs)), FrameSettings(ir_range=RangePolicy("minmax"), check=False)
+    )
+    assert found.details["ir range"].startswith("50 to 89")
+    assert any("constant to the edge" in note for note in found.notes)
+    ready = found.prepare(Frame(1.0, irs[0]), Frame(1.0, vis))
+    np.testing.assert_array_equal(ready.ir_valid[:, 0], np.pad(np.ones(48, bool), 8))
+    assert ready.vis_valid is None
+    irs[1][0, :] = rng.integers(0, 256, 96)  # once it shows something
+    found = calibrate_video(_pairs(*((ir, vis) for ir in irs)), FrameSettings(check=False))
+    np.testing.assert_array_equal(found.ir_valid[:, 0], np.arange(64) < 56)
+
+
+@pytest.mark.parametrize(("low", "high", "misses"), [(0, 7500, "some"), (0, 100, "all")])
+def test_a_fixed_range_that_misses_is_told(low, high, misses):
+    ir, vis = np.repeat(np.arange(7000, 9000, 500, dtype=np.uint16), 64).reshape(16, 16), np.zeros((16, 16), np.uint8)
+    settings = FrameSettings(ir_range=RangePolicy("fixed", low, high), check=False)
+    if misses == "all":
+        with pytest.raises(InputError, match="outside"):
+            calibrate_video(_pairs((ir, vis)), settings)
+    else:
+        found = calibrate_video(_pairs((ir, vis)), settings)
+        assert [note for note in found.notes if "of the pixels lie outside" in note]
+
+
 def test_a_color_map_is_found_once():
     matplotlib = pytest.importorskip("matplotlib")
     ir, vis = synthetic_pair(3, 64, 96)
