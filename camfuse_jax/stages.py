@@ -22,8 +22,8 @@ from camfuse_jax.system.program import Outcome, run_program
 if TYPE_CHECKING:
     from camfuse_jax.data.workdir import Workdir
 
-Train = Literal["data", "ae", "cls", "eval", "all"]
-Stage = Literal[Train, "fuse", "table", "figures", "report", "ablate", "export", "convert", "parity", "bench"]
+_Usual = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "report"]
+Stage = Literal[_Usual, "ablate", "export", "convert", "parity", "bench", "all"]
 
 
 @dataclasses.dataclass(frozen=True)

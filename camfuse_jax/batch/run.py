@@ -18,7 +18,7 @@ from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import InputError, OutOfMemoryError, UsageError
 from camfuse_jax.fusion.dispatch import MOST, Buckets, plan_programs
 from camfuse_jax.fusion.params import Params, balanced
-from camfuse_jax.fusion.tiling import memory_needed
+from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.images.write import file_format, picture_bytes, to_depth
@@ -88,7 +88,8 @@ def demo_pair(out: pathlib.Path) -> Pair:
 
 def _programs(job: FuseJob, params: Params, sizes: list[tuple[int, int]]) -> Buckets:
     """Programs for the pairs that are fused whole; those for tiles count too."""
-    whole = [size for size in sizes if memory_needed(params, size[0] * size[1]) <= job.options.memory]
+    memory = job.options.memory or DEFAULT_MEMORY
+    whole = [size for size in sizes if memory_needed(params, size[0] * size[1]) <= memory]
     return plan_programs(whole, most=MOST if len(whole) == len(sizes) else MOST // 2)
 
 

@@ -196,15 +196,13 @@ class Fuse:
         return {"version": package_version(), "weights": self.settings.weights, "video": result.as_json()}, None
 
     def _check_video_options(self) -> None:
-        usual = FileOptions(max_memory=self.image.max_memory)
         if self.csv is not None or self.pattern is not None:
             raise UsageError("--csv and --pattern are for images, not for videos.", "Leave them out.")
         if self.cluster != ShareOptions():
             raise UsageError("--shard and --distributed are for images, not for videos.", "Leave them out.")
-        if self.image != usual:
-            raise UsageError(
-                "--overlay, --preview, --format and --backend are for images, not for videos.", "Leave them out."
-            )
+        if self.image != FileOptions():
+            options = "--overlay, --preview, --format, --backend and --max-memory"
+            raise UsageError(f"{options} are for images, not for videos.", "Leave them out.")
         if self.ir is None or self.vis is None:
             raise UsageError("A video needs both IR and VIS.", "Give two videos, folders of frames or live sources.")
         if self.out.suffix and self.out.suffix.lower() not in _VIDEO_ENDINGS and not self.out.is_dir():

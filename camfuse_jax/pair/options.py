@@ -104,13 +104,14 @@ class FileOptions:
         backend: What computes: jax, or the exported network in onnxruntime or openvino, which are faster on a
             CPU and need their package (docs/export.md).
         max_memory: GiB that computing one pair may take, besides the images; larger ones are fused tile by tile.
+            Backend jax only; 1.5 where not given.
     """
 
     overlay: bool = False
     preview: bool = False
     format: Literal["png", "tiff", "jpeg"] = "png"
     backend: Backend = "jax"
-    max_memory: float = 1.5
+    max_memory: float | None = None
 
     @property
     def suffix(self) -> str:
@@ -118,8 +119,14 @@ class FileOptions:
         return {"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}[self.format]
 
     @property
-    def memory(self) -> int:
-        """`max_memory` in bytes; raises a UsageError for a size that no machine has."""
+    def memory(self) -> int | None:
+        """`max_memory` in bytes.
+
+        Raises:
+            UsageError: No machine has so much, or no image fits into so little.
+        """
+        if self.max_memory is None:
+            return None
         if not 0.01 <= self.max_memory <= 4096:
             raise UsageError(f"--max-memory must be from 0.01 to 4096 GiB, got {self.max_memory:g}.")
         return int(self.max_memory * 2**30)

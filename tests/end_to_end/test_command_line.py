@@ -18,7 +18,7 @@ def _options(cls, prefix=""):
 
 
 def test_help_lists_every_option(run, tmp_path):
-    done = run("--help", cwd=tmp_path)
+    done = run("--help-all", cwd=tmp_path)
     assert done.returncode == 0
     own = [
         "--stage",
@@ -39,7 +39,7 @@ def test_help_lists_every_option(run, tmp_path):
     assert [name for name in listed if not re.search(rf"{re.escape(name)}(?![-\w.])", done.stdout)] == []
     for text in (
         "{data,ae,cls,fuse,eval,table,figures,report,ablate,export,convert,parity,bench,all}",
-        "{default,paper,ablation,tiny}",
+        "{default,paper,learned,ablation,tiny}",
     ):
         assert text in done.stdout
 
