@@ -66,9 +66,7 @@ class KeptPair:
         return sum(array.nbytes for array in kept if array is not None) + ready.vis_unit.nbytes
 
     def described(self) -> dict[str, Any]:
-        """For JSON: `size` (width, height), `bits`, `color`, `alpha`, `notes`, `misaligned`, and both images as they
-        are fused (`ir`, `vis`; 8 bits, as `data:` URIs).
-        """  # noqa: D205
+        """For JSON: its facts, and both images as they are fused (8 bits, `data:` URIs)."""
         ready = self._ready
         height, width = ready.ir_unit.shape
         return {
@@ -105,9 +103,11 @@ class KeptPair:
         return self._fused[1]
 
     def maps(self, params: Params, balance: Balance, go_on: Callable[[], None]) -> tuple[bytes, str]:
-        """JSON and its media type: `origin` (base, layer, warm outlines, and `infrared`, its part of the result), `classes` (base and
-        layer of the infrared, then of the visible image), `swapped`, and `channels` (HTML).
-        """  # noqa: D205
+        """JSON and its media type.
+
+        `origin`: base, layer, warm outlines, and `infrared`, its part of what differs; `classes`: base and layer of the
+        infrared, then of the visible image; `swapped`; `channels`: HTML.
+        """
         fused = self.fused(params, balance)
         go_on()
         gray = luma_unit(fused) if fused.ndim == 3 else fused
@@ -165,32 +165,27 @@ def channels_html(params: Params) -> str:
 
 
 # A message names options of the command line; on the page the same is done with its own settings.
-_REMEDIES = (
-    ("--fit", "Choose a size at Different sizes, under Settings."),
-    ("--max-mega", "Use a smaller image."),
-    ("--ir-polarity", "To invert it, choose black at Infrared shows hot as, under Settings."),
-    ("--ir-range", "Choose another infrared range, under Settings."),
-)
-_WHOSE = {"ir: ": "Infrared: ", "vis: ": "Visible: ", "ir has": "The infrared image has", "vis has": "the visible one"}
+_REMEDIES = {
+    "--fit": "Choose a size at Different sizes, under Settings.",
+    "--max-mega": "Use a smaller image.",
+    "--ir-polarity": "To invert it, choose black at Infrared shows hot as, under Settings.",
+    "--ir-range": "Choose another infrared range, under Settings.",
+}
+_OPTION = re.compile(r"(?<![\w-])--[a-z]")
+_WHOSE = (("ir: ", "Infrared: "), ("vis: ", "Visible: "), ("ir has ", "The infrared image has "))
+_WHOSE_TOO = ("but vis has ", "but the visible one has ")
 
 
 def page_words(said: CamfuseError | str) -> str:
     """An error or note as the page says it: without options of the command line."""
-    parts = [said] if isinstance(said, str) else [said.what, said.remedy]
-    words = [_without_options(part) for part in parts]
-    text = " ".join(filter(None, words))
-    for code, word in _WHOSE.items():
-        text = re.sub(rf"(?<!\w){code}", word + (" has" if code == "vis has" else ""), text)
-    return text[:1].upper() + text[1:] if text[:1].islower() and isinstance(said, str) else text
-
-
-def _without_options(text: str) -> str:
-    if "--" not in text:
-        return text
-    kept = re.sub(r"\s*\([^()]*--[^()]*\)", "", text)
-    if "--" in kept:
-        kept = " ".join(one for one in re.split(r"(?<=[.;]) ", kept) if "--" not in one)
-    return " ".join(filter(None, (kept, next((words for option, words in _REMEDIES if option in text), ""))))
+    what, remedy = (said, "") if isinstance(said, str) else (said.what, said.remedy)
+    short = re.sub(r"\s*\(([^()]*)\)", lambda found: "" if _OPTION.search(found[1]) else found[0], what)
+    for code, words in _WHOSE:
+        short = words + short.removeprefix(code) if short.startswith(code) else short
+    short = short.replace(*_WHOSE_TOO)
+    if _OPTION.search(remedy) or (short.rstrip(".") != what.rstrip(".") and _OPTION.search(what)):
+        remedy = next((words for option, words in _REMEDIES.items() if option in what + remedy), "")
+    return f"{short.rstrip('.')}. {remedy}".rstrip()
 
 
 def _viewed(levels: np.ndarray, icc: bytes | None = None) -> tuple[bytes, str]:

@@ -94,9 +94,8 @@ class Connection(H11Protocol):
         crowded = hosts[self.host] > self.most_per_client
         if crowded or len(self.connections) > self.most:
             host = self.host if crowded else hosts.most_common(1)[0][0]
-            rated = [(one.rate, one) for one in self.connections if one.host == host and one.rate is not None]
-            slowest = min(rated, key=lambda pair: pair[0])[1] if rated else self
-            slowest.transport.abort()
+            waiting = [one for one in self.connections if one.host == host and one.is_waiting] or [self]
+            min(waiting, key=lambda one: one.patience).transport.abort()
 
     @property
     def host(self) -> str:
@@ -104,12 +103,16 @@ class Connection(H11Protocol):
         return self.client[0] if self.client else ""
 
     @property
-    def rate(self) -> float | None:
-        """Bytes a second that come from the client; below 0 the longer it is idle; None while it waits for a reply."""
+    def is_waiting(self) -> bool:
+        """Whether the server waits for the client, not the client for a reply."""
+        return self._is_idle() or self.cycle.more_body
+
+    @property
+    def patience(self) -> tuple[bool, float]:
+        """The least goes first: long idle ones, then slow ones, then of the new ones the oldest."""
         waited = self.loop.time() - self._since
-        if self._is_idle():
-            return -waited
-        return self._received / max(waited, 0.1) if self.cycle.more_body else None
+        idle_or_new = self._is_idle() or waited < 1
+        return waited < 1, -waited if idle_or_new else self._received / waited
 
     def data_received(self, data: bytes) -> None:
         """Counts what comes since the request began."""

@@ -1,4 +1,4 @@
-"""The page of `camfuse serve` as a person has it: dropped or chosen files, sliders, download, errors by name."""
+"""The page of `camfuse serve` as people use it: dropped or chosen files, views, sliders, download, errors by name."""
 
 import base64
 import io
@@ -16,7 +16,8 @@ from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.prepare import prepare_pair
-from camfuse_jax.serve.app import Bounds, make_app
+from camfuse_jax.serve.app import make_app
+from camfuse_jax.serve.request import Bounds
 
 HEIGHT, WIDTH = 60, 80
 MAX_BYTES = 200_000
@@ -41,15 +42,17 @@ def port():
 @pytest.fixture
 def opened(browser, port):
     """Opens the page; at the end there must have been no message, no error, and no request to anywhere else."""
-    contexts, told, asked = [], [], []
+    contexts, messages, asked = [], [], []
 
     def open_page(*, width=1280, height=900, **settings):
         context = browser.new_context(viewport={"width": width, "height": height}, **settings)
         contexts.append(context)
         tab = context.new_page()
-        # A refused file is an answer of 400 and more, which Chromium also writes to its console.
-        tab.on("console", lambda message: told.append(message.text) if "with a status of" not in message.text else None)
-        tab.on("pageerror", lambda error: told.append(str(error)))
+        # A refused file is a reply of 400 and more, which Chromium also writes to its console.
+        tab.on(
+            "console", lambda message: messages.append(message.text) if "with a status of" not in message.text else None
+        )
+        tab.on("pageerror", lambda error: messages.append(str(error)))
         tab.on("request", lambda request: asked.append(request.url))
         tab.goto(f"http://127.0.0.1:{port}/")
         return tab
@@ -57,7 +60,7 @@ def opened(browser, port):
     yield open_page
     for context in contexts:
         context.close()
-    assert told == []
+    assert messages == []
     assert {url.partition(":")[0] for url in asked if not url.startswith(f"http://127.0.0.1:{port}/")} <= {
         "data",
         "blob",
@@ -77,9 +80,10 @@ def drop(tab, where, *files):
 
 
 def fused(tab):
-    """Waits until there is a result and nothing more to come."""
+    """Waits until there is a result with its maps."""
     tab.locator("#status", has_text="Fused in").wait_for(timeout=120_000)
     assert tab.locator("#result").is_visible()
+    tab.wait_for_function("() => document.getElementById('channels').innerHTML && !document.querySelector('.stale')")
 
 
 def choose(tab, ir=("thermal.png", IR), vis=("photo.png", VIS)):
@@ -103,6 +107,7 @@ def test_from_drop_to_download(opened, tmp_path):
     expected = to_levels(fuse_frame(small_params(), ready.ir_unit, ready.vis_unit), 16)
     np.testing.assert_array_equal(result.samples, expected)
     assert tab.locator("#depth").text_content() == "16 bits, color"
+    assert tab.evaluate("() => scrollY + innerHeight > document.getElementById('stage').getBoundingClientRect().top")
     assert tab.locator("#size").text_content() == f"{WIDTH} \N{MULTIPLICATION SIGN} {HEIGHT} pixels"
     assert tab.locator("#command").text_content() == (
         "camfuse fuse thermal.png 'my photo.png' -o fused.png --weights 'my weights.safetensors'"
@@ -127,57 +132,196 @@ def test_two_files_at_once_are_told_apart_by_name(opened):
     assert "one or two images, not 3" in tab.locator("#error").text_content()
 
 
+def picture(element):
+    return np.asarray(Image.open(io.BytesIO(element.screenshot())).convert("L"), float)
+
+
+def test_thumbnails_are_there_before_the_program_replies(opened):
+    tab = opened()
+    tab.set_input_files("#ir", {"name": "a.png", "mimeType": "image/png", "buffer": IR})
+    image = tab.locator("[data-tile=ir] img")
+    image.wait_for(state="visible")
+    assert image.get_attribute("src").startswith("blob:")
+    tab.wait_for_function("() => document.querySelector('[data-tile=ir] img').naturalWidth > 0")
+
+
+def test_the_result_comes_into_view(opened):
+    tab = opened(width=390, height=600, reduced_motion="reduce")
+    choose(tab)
+    fused(tab)
+    box = tab.locator("#stage").bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 600
+
+
 def test_the_slider_stands_between_fused_and_each_source(opened):
     tab = opened()
     choose(tab)
     fused(tab)
-    frame = tab.locator("[data-frame]")
-    frame.scroll_into_view_if_needed()
-
-    def picture():
-        return np.asarray(Image.open(io.BytesIO(frame.screenshot())).convert("L"), float)
-
-    boundary = tab.locator("[data-boundary]")
+    stage, boundary = tab.locator("#stage"), tab.locator("#boundary")
     boundary.focus()
     tab.keyboard.press("End")
     assert boundary.get_attribute("aria-valuetext") == "infrared 100 %, fused 0 %"
-    ir = picture()
-    tab.get_by_label("visible", exact=True).check()
-    vis = picture()
+    ir = picture(stage)
+    tab.get_by_label("visible", exact=True).check(force=True)
+    vis = picture(stage)
     boundary.focus()
     tab.keyboard.press("Home")
-    result = picture()
+    result = picture(stage)
     middle = np.s_[int(0.3 * len(ir)) : int(0.9 * len(ir)), 20:-20]
     assert ir[middle].mean() < vis[middle].mean() - 20
     assert np.abs(result - vis)[middle].mean() > 2
     assert np.abs(result - ir)[middle].mean() > 2
-    for name in ("base-ir", "layer-ir", "base-vis", "layer-vis"):
-        assert tab.evaluate(f"document.getElementById('{name}').naturalWidth") > 0
+    box = stage.bounding_box()
+    tab.mouse.move(box["x"] + 10, box["y"] + 100)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 100)
+    tab.mouse.up()
+    assert boundary.input_value() == "70"
 
 
-def test_balance_by_keyboard_changes_picture_weights_and_command(opened):
+def test_fused_alone_and_side_by_side(opened):
     tab = opened()
     choose(tab)
     fused(tab)
-    before = tab.evaluate("[document.getElementById('fused').src, document.getElementById('channels').innerHTML]")
-    heat = tab.evaluate("document.getElementById('layer-ir').src")
+    tab.get_by_label("Side by side").check(force=True)
+    boxes = [tab.locator(f"#stage figure.{name}").bounding_box() for name in ("ir", "vis", "fused")]
+    assert boxes[0]["x"] < boxes[1]["x"] < boxes[2]["x"]
+    assert {round(box["width"]) for box in boxes} == {round(boxes[0]["width"])}
+    tab.get_by_label("Fused alone").check(force=True)
+    assert not tab.locator("#source-ir").is_visible()
+    assert tab.locator("#fused").is_visible()
+    assert not tab.locator("#boundary").is_visible()
+
+
+def test_zoom_enlarges_every_image_alike_and_stays_inside(opened):
+    tab = opened()
+    choose(tab)
+    fused(tab)
+    tab.get_by_label("Fused alone").check(force=True)
+    stage, image = tab.locator("#stage"), tab.locator("#fused")
+    before, whole = image.bounding_box(), picture(stage)
+    tab.locator("#zoom-in").click()
+    assert tab.locator("#zoom-text").text_content() == "150 %"
+    after = image.bounding_box()
+    assert after["width"] == pytest.approx(1.5 * before["width"], rel=0.01)
+    assert np.abs(picture(stage) - whole).mean() > 1
+    stage.focus()
+    for _ in range(20):
+        tab.keyboard.press("ArrowRight")
+    box = stage.bounding_box()
+    moved = image.bounding_box()
+    assert moved["x"] + moved["width"] == pytest.approx(box["x"] + box["width"], abs=1)
+    tab.get_by_label("Side by side").check(force=True)
+    moves = tab.evaluate("() => [...document.querySelectorAll('#stage img')].map((i) => getComputedStyle(i).transform)")
+    assert len(set(moves)) == 1
+    assert moves[0].startswith("matrix(1.5,")
+    tab.locator("#zoom-out").click()
+    assert tab.locator("#zoom-text").text_content() == "100 %"
+
+
+def test_full_screen_is_left_by_its_button(opened):
+    tab = opened()
+    choose(tab)
+    fused(tab)
+    tab.locator("#full").click()
+    tab.wait_for_function("() => document.body.classList.contains('full')")
+    box = tab.locator("#stage").bounding_box()
+    assert box["height"] > 500 or box["width"] > 1000
+    assert not tab.locator("h1").is_visible()
+    assert tab.locator("#balance").is_visible()
+    tab.locator("#full").click()
+    tab.locator("h1").wait_for(state="visible")
+
+
+def test_balance_by_keyboard_fuses_the_kept_pair_again(opened):
+    tab = opened()
+    choose(tab)
+    fused(tab)
+    names = ["fused", "origin-layer", "class-layer-ir", "class-layer-vis"]
+    sources = f"() => {names}.map((name) => document.getElementById(name).src)"
+    before = tab.evaluate(sources)
+    sent = []
+    tab.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     balance = tab.locator("#balance")
     balance.focus()
-    with tab.expect_response("**/fuse") as waiting:
-        tab.keyboard.press("End")
-    assert "maps" not in waiting.value.json()
-    tab.wait_for_function("(was) => document.getElementById('fused').src !== was", arg=before[0])
-    fused(tab)
-    after = tab.evaluate("[document.getElementById('fused').src, document.getElementById('channels').innerHTML]")
-    assert after[1] != before[1]
-    assert tab.evaluate("document.getElementById('layer-ir').src") == heat
+    tab.keyboard.press("End")
+    tab.wait_for_function("(was) => document.getElementById('origin-layer').src !== was", arg=before[1])
+    after = tab.evaluate(sources)
+    assert [one != other for one, other in zip(before, after, strict=True)] == [True, True, False, False]
+    assert sent == []
     assert balance.get_attribute("aria-valuetext") == "infrared \N{MULTIPLICATION SIGN} 8"
     assert tab.locator("#command").text_content().endswith("--ir-gain 8")
-    tab.locator("#even").click()
+    tab.locator("#reset").click()
     tab.wait_for_function("() => !document.getElementById('command').textContent.includes('gain')")
 
 
-def test_errors_are_told_by_name_and_the_next_choice_mends_them(opened):
+def test_a_pair_that_the_program_forgot_is_sent_again(opened):
+    tab = opened()
+    choose(tab)
+    fused(tab)
+    choose(opened())  # the kept pairs are bounded, and another page takes the place
+    fused(tab)
+    tab.route("**/preview*", lambda route: route.fulfill(status=410, body="{}"), times=1)
+    with tab.expect_response("**/pairs") as waiting:
+        tab.locator("#balance").focus()
+        tab.keyboard.press("End")
+    assert waiting.value.status == 200
+    tab.wait_for_function("() => document.getElementById('command').textContent.includes('--ir-gain 8')")
+    fused(tab)
+
+
+def test_maps_lie_over_the_image_that_they_are_named_for(opened):
+    tab = opened()
+    choose(tab)
+    with tab.expect_response("**/maps*") as waiting:
+        fused(tab)
+    maps = waiting.value.json()
+    for kind, one in zip(("ir", "vis"), maps["classes"], strict=True):
+        for part in ("base", "layer"):
+            assert tab.locator(f"#class-{part}-{kind}").get_attribute("src") == one[part]
+    caption = tab.locator("figure", has=tab.locator("#class-layer-ir")).locator("figcaption")
+    assert caption.text_content() == "Typical of infrared, in the infrared image"
+    for part in ("base", "layer", "warm"):
+        assert tab.locator(f"#origin-{part}").get_attribute("src") == maps["origin"][part]
+    assert "follows infrared" in tab.locator("#origin-part").text_content()
+
+
+def test_a_grayscale_result_is_asked_for(opened):
+    tab = opened()
+    choose(tab)
+    fused(tab)
+    tab.locator("summary", has_text="Settings").click()
+    with tab.expect_response("**/pairs") as waiting:
+        tab.get_by_label("Grayscale result").check()
+    assert waiting.value.json()["color"] is False
+    tab.locator("#depth", has_text="grayscale").wait_for()
+    assert tab.locator("#command").text_content().endswith("--gray")
+
+
+def test_a_swapped_or_misaligned_pair_is_noticed(opened):
+    tab = opened()
+
+    def reply(route):
+        response = route.fetch()
+        body = response.json() | {"swapped": True, "misaligned": "infrared edges lie +9 px right, +0 px down"}
+        route.fulfill(response=response, json=body)
+
+    tab.route("**/maps*", reply)
+    tab.route("**/pairs", reply)
+    choose(tab)
+    fused(tab)
+    assert "look swapped" in tab.locator("#swapped").text_content()
+    assert "edges lie +9 px right" in tab.locator("#misaligned").text_content()
+    tab.unroute("**/maps*")
+    tab.unroute("**/pairs")
+    tab.locator("#swap-again").click()
+    assert tab.locator("[data-tile=ir] [data-file]").text_content().startswith("photo.png")
+    tab.locator("#status", has_text="Fused in").wait_for()
+    assert not tab.locator("#misaligned").is_visible()
+
+
+def test_errors_name_the_file_and_the_next_choice_mends_them(opened):
     tab = opened()
     choose(tab, vis=("torn.png", VIS[:300]))
     error = tab.locator("#error")
@@ -186,11 +330,12 @@ def test_errors_are_told_by_name_and_the_next_choice_mends_them(opened):
     assert not tab.locator("#result").is_visible()
     choose(tab, vis=("small.png", picture_bytes(np.zeros((9, 9), np.uint8))))
     tab.locator("#error", has_text="9 x 9").wait_for()
+    assert error.text_content().endswith("Choose a size at Different sizes, under Settings.")
     tab.locator("summary", has_text="Settings").click()
     tab.get_by_label("Different sizes").select_option("ir")
     fused(tab)
     assert not error.is_visible()
-    assert "sizes differ: resampled to that of ir" in tab.locator("#notes").text_content()
+    assert "sizes differ" in tab.locator("#notes").text_content()
     choose(tab, vis=("large.png", VIS + bytes(MAX_BYTES)))
     tab.locator("#error", has_text="0.2 MB are taken").wait_for()
     choose(tab)
@@ -198,22 +343,24 @@ def test_errors_are_told_by_name_and_the_next_choice_mends_them(opened):
     assert not error.is_visible()
 
 
-def test_swap_and_demo(opened):
+def test_swap(opened):
     tab = opened()
     choose(tab)
     fused(tab)
     tab.locator("#swap").click()
     assert tab.locator("[data-tile=ir] [data-file]").text_content().startswith("photo.png")
     fused(tab)
-    assert tab.locator("#download").get_attribute("download") == "thermal_fused.png"
+    with tab.expect_download() as waiting:
+        tab.locator("#download").click()
+    assert waiting.value.suggested_filename == "thermal_fused.png"
 
 
-def test_a_server_that_has_gone_is_told(opened, port):
+def test_a_server_that_fails_is_reported(opened, port):
     tab = opened()
-    tab.route("**/fuse", lambda route: route.fulfill(status=500, body="Internal Server Error"))
+    tab.route("**/pairs", lambda route: route.fulfill(status=500, body="Internal Server Error"))
     choose(tab)
     tab.locator("#error", has_text="The program failed (500)").wait_for()
-    tab.unroute("**/fuse")
+    tab.unroute("**/pairs")
     choose(tab)
     fused(tab)
 
@@ -243,7 +390,7 @@ def test_everything_is_reached_by_keyboard(opened):
     tab = opened()
     choose(tab)
     fused(tab)
-    wanted = {"ir", "vis", "swap", "demo", "balance", "download", "even"}
+    wanted = {"ir", "vis", "swap", "demo", "stage", "boundary", "zoom-in", "full", "balance", "download", "reset"}
     seen = set()
     for _ in range(40):
         tab.keyboard.press("Tab")

@@ -1,6 +1,7 @@
 """`camfuse serve` as a process: what it prints, serves and refuses, and how it ends."""
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -41,8 +42,6 @@ def cache(tmp_path_factory):
 
 
 def test_the_page_gives_what_the_command_gives(camfuse, tmp_path, cache, weights):
-    import base64
-
     ir, vis = synthetic_pair(3, 41, 53)
     write_picture(tmp_path / "i.png", ir)
     write_picture(tmp_path / "v.png", np.stack([vis, vis // 2 + 60, 255 - vis], -1))
@@ -51,9 +50,8 @@ def test_the_page_gives_what_the_command_gives(camfuse, tmp_path, cache, weights
     there = sorted(path.name for path in tmp_path.iterdir())
     with serving(tmp_path, cache, "--weights", weights) as (_, port):
         files = [(tmp_path / name).read_bytes() for name in ("i.png", "v.png")]
-        status, told = fuse(port, *files, fields=(("ir_gain", "4"),))
-    assert status == 200
-    (tmp_path / "page.png").write_bytes(base64.b64decode(told["fused"].partition(",")[2]))
+        _, result = fuse(port, *files, ir_gain=4)
+    (tmp_path / "page.png").write_bytes(result)
     page, command = (read_picture(tmp_path / name).samples for name in ("page.png", "f.png"))
     np.testing.assert_array_equal(page, command)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*there, "page.png"])
@@ -79,11 +77,35 @@ def test_what_is_refused_before_anything_is_served(camfuse, tmp_path):
     for code, arguments, told in (
         (2, ("--host", "0.0.0.0"), ("other computers", "--remote", "ssh -L")),
         (2, ("--host", "no.such.name.invalid"), ("--host no.such.name.invalid is not known",)),
-        (2, ("--port", "70000"), ("--port 70000",)),
+        (2, ("--port", "70000"), ("--port", "70000")),
         (2, ("--queue", "0"), ("above 0",)),
         (4, ("--port", "0", "--weights", "none.safetensors"), ("no weights at none.safetensors",)),
     ):
         refused(camfuse("serve", *arguments, cwd=tmp_path), code, *told)
+
+
+def test_two_live_sources_are_shown_fused(tmp_path, cache, weights):
+    av = pytest.importorskip("av", reason="the `video` extra is not installed")
+    for name, seed in (("ir", 1), ("vis", 2)):
+        with av.open(str(tmp_path / f"{name}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for frame in np.random.default_rng(seed).integers(0, 255, (80, 48, 64, 3)).astype(np.uint8):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode(None))
+    sources = [f"live:{tmp_path / name}.mp4" for name in ("ir", "vis")]
+    with serving(tmp_path, cache, "--weights", weights, "--live", *sources) as (process, port):
+        assert process.stdout.readline() == f"live: http://127.0.0.1:{port}/live\n"
+        stream = ask(port, path="/live/stream")[2]  # to the end of the sources
+        state = json.loads(ask(port, path="/live/facts")[2])
+        assert (stream.count(b"Content-Type: image/jpeg") > 3, state["size"]) == (True, [64, 48])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+
+
+def test_live_sources_that_are_none_are_refused(camfuse, tmp_path, weights):
+    done = camfuse("serve", "--port", "0", "--weights", weights, "--live", "a.mp4", "b.mp4", cwd=tmp_path)
+    refused(done, 3, "a.mp4 does not exist")
 
 
 def test_a_remote_page_warns(tmp_path, cache, weights):
