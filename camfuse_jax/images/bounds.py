@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import lzma
 import re
 import struct
+import zlib
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
@@ -335,6 +337,24 @@ def _check_tiff(data: bytes, name: object, limits: Limits) -> Header:
     if compression != 1 and sum(held) > 1.5 * promised + 65536:
         _refuse(name, f"promises {promised / 1e3:.0f} kB of samples but holds {sum(held) / 1e3:.0f} kB")
     return Header("TIFF", isolated, pages, tags=tags)
+
+
+def check_inflated(data: bytes, header: Header, name: object) -> None:
+    """Raises an InputError for a TIFF piece that makes more bytes than it promises: tifffile inflates a piece whole."""
+    tags = header.tags
+    opener = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}.get(
+        tags.get(259, (1,))[0]
+    )
+    if opener is None:
+        return
+    width, rows = tags[256][0], min(tags.get(278, tags[257])[0], tags[257][0])
+    area = tags[322][0] * tags[323][0] if 322 in tags else width * rows
+    samples = 1 if tags.get(284, (1,))[0] == 2 else tags.get(277, (1,))[0]
+    promised = area * samples * max(tags.get(258) or (1,)) // 8 + max(width, rows)  # rows end at whole bytes
+    for offset, count in zip(tags.get(324, tags.get(273, ())), tags.get(325, tags.get(279, ())), strict=False):
+        with contextlib.suppress(zlib.error, lzma.LZMAError):  # damage is for the decoder to name
+            if len(opener().decompress(data[offset : offset + count], promised + 1)) > promised:
+                _refuse(name, f"has a piece that inflates to more than the {promised} bytes that it promises")
 
 
 _CHECKS: dict[str, Callable[[bytes, object, Limits], Header]] = {

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import struct
 import sys
 import zlib
@@ -24,7 +25,7 @@ from PIL import (
 )
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.bounds import Header
+from camfuse_jax.images.bounds import Header, check_inflated
 from camfuse_jax.images.picture import GeoTag
 
 # Pillow's classes by format, not its `open`: that one has a limit and warnings of its own, which belong to the whole
@@ -155,15 +156,12 @@ def decode_array(array: np.ndarray, name: object) -> Decoded:
 
 
 def decode_tiff(data: bytes, header: Header, name: object) -> Decoded:
-    """Decodes the first page with Pillow or tifffile, whichever can.
-
-    libtiff, inside Pillow, inflates no more than a piece promises and has the more codecs; tifffile knows more kinds of
-    samples.
-    """
+    """Decodes the first page with tifffile, which knows more kinds of samples, or Pillow, which has more codecs."""
+    check_inflated(data, header, name)
     tags = header.tags
     deep = max(tags.get(258) or (1,)) > 8 or tags.get(339, (1,))[0] != 1
     failures = []
-    for decoder in (_by_tifffile, _by_pillow) if deep and tags.get(259, (1,))[0] == 1 else (_by_pillow, _by_tifffile):
+    for decoder in (_by_tifffile, _by_pillow) if deep else (_by_pillow, _by_tifffile):
         try:
             found = decoder(data, header, name)
             break
@@ -172,7 +170,7 @@ def decode_tiff(data: bytes, header: Header, name: object) -> Decoded:
     else:
         raise InputError(
             f"{name} cannot be decoded as TIFF: {'; '.join(failures)}.",
-            "Save it again, uncompressed or with deflate, or install camfuse-jax[tiff] for more codecs.",
+            "Save it again, uncompressed or with deflate, or install the extra tiff for more codecs.",
         )
     text = bytes(tags.get(_NODATA, ())).split(b"\0")[0].decode("latin-1").strip()
     with contextlib.suppress(ValueError):  # text that is no number declares nothing
@@ -184,40 +182,45 @@ def decode_tiff(data: bytes, header: Header, name: object) -> Decoded:
 
 def _by_pillow(data: bytes, header: Header, name: object) -> Decoded:
     tags = header.tags
-    depth_, signed = max(tags.get(258) or (1,)), tags.get(339, (1,))[0] == 2
-    with TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as image:
-        if depth_ == 16 and image.mode in ("RGB", "RGBA"):
-            return _split_alpha(_two_bytes(data))
+    bits, signed = max(tags.get(258) or (1,)), tags.get(339, (1,))[0] == 2
+    with _opened_tiff(data) as image:
+        if bits == 16 and image.mode in ("RGB", "RGBA"):
+            if tags.get(284, (1,))[0] == 2:
+                raise ValueError("planes of 16 bits")
+            # Pillow keeps one byte of each sample and can be told which.
+            with _opened_tiff(data, "L") as high, _opened_tiff(data, "B") as low:
+                return _split_alpha(np.asarray(high).astype(np.uint16) << 8 | np.asarray(low))
         if image.mode not in ("I", "F"):
             found = decode_pillow(image, data, name)
             inverted = found.samples.dtype == np.uint16 and tags.get(262, (1,))[0] == 0  # "white is zero"
-            return found._replace(samples=2**depth_ - 1 - found.samples) if inverted else found
+            return found._replace(samples=2**bits - 1 - found.samples) if inverted else found
         image.load()
         samples = np.asarray(image)
     if image.mode == "I":
-        samples = samples.astype(np.int16) if depth_ == 16 else samples if signed else samples.view(np.uint32)
+        samples = samples.astype(np.int16) if bits == 16 else samples if signed else samples.view(np.uint32)
     return decode_array(samples, name)
 
 
-def _two_bytes(data: bytes) -> UInt16[np.ndarray, "h w c"]:
-    """Color of 16 bits: Pillow keeps one byte of each sample, as libtiff gives them, and can be told which."""
-    planes = []
-    for order in "LB" if sys.byteorder == "little" else "BL":
-        with TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as image:
-            tiles = [tile._replace(args=(tile.args[0][:-1] + order, *tile.args[1:])) for tile in image.tile]
-            if any(not tile.args[0].startswith(("RGB;16", "RGBA;16")) for tile in tiles):
-                raise ValueError(f"16-bit color as {image.tile[0].args[0]}")
-            image.tile = tiles
-            image.load()
-            planes.append(np.asarray(image).astype(np.uint16))
-    return planes[0] << 8 | planes[1]
+def _opened_tiff(data: bytes, byte: str = "") -> TiffImagePlugin.TiffImageFile:
+    """A TIFF file in Pillow; `byte` chooses which one of 16-bit color it gives, L the second and B the first.
+
+    libtiff gives samples in this machine's byte order, which Pillow forgets for floats and signed ones.
+    """
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+
+    def native(form: str) -> str:
+        if byte:
+            return form[:-1] + (byte if sys.byteorder == "little" else {"L": "B", "B": "L"}[byte])
+        return re.sub(r"B(?=[FS]$)|(?<=;32)B$", "", form) if sys.byteorder == "little" else form
+
+    if all(tile.codec_name == "libtiff" for tile in image.tile):
+        image.tile = [tile._replace(args=(native(tile.args[0]), *tile.args[1:])) for tile in image.tile]
+    return image
 
 
 def _by_tifffile(data: bytes, header: Header, name: object) -> Decoded:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages[0]
-        if int(page.compression) in (8, 32946):
-            _check_inflated(data, page)
         pixels = page.asarray()
         if page.samplesperpixel > 1 and int(page.planarconfig) == 2:
             pixels = np.moveaxis(pixels, 0, -1)
@@ -230,14 +233,6 @@ def _by_tifffile(data: bytes, header: Header, name: object) -> Decoded:
         found = decode_array(pixels, name)
         orientation = int(page.tags.valueof(_ORIENTATION, 1))
         return found._replace(orientation=orientation, notes=notes + found.notes, icc=page.tags.valueof(_ICC))
-
-
-def _check_inflated(data: bytes, page: Any) -> None:
-    """Tifffile inflates a piece whole, however much that is."""
-    promised = int(np.prod(page.chunks)) * page.dtype.itemsize
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if len(zlib.decompressobj().decompress(data[offset : offset + count], promised + 1)) > promised:
-            raise ValueError(f"a piece inflates to more than the {promised} bytes that it promises")
 
 
 # What a file says beside its pixels.

@@ -4,7 +4,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Num, Shaped, UInt8
+from jaxtyping import Bool, Int, Num, Shaped, UInt8
 
 
 class GeoTag(NamedTuple):
@@ -119,8 +119,8 @@ def luma(rgb: Num[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
 
 _NO_TEMPERATURE, _HUGE = -273.15, 1e30
 _FILL_SHARE = 1e-4  # dead pixels are fewer
-_FRAME_SHARE, _SCENE_SHARE, _BENT_SHARE = 0.02, 0.25, 0.03
-_JPEG_LEVELS = 3  # by which JPEG changes a flat area
+_FRAME_SHARE, _SCENE_SHARE, _BENT_SHARE, _EXACT_SHARE = 0.02, 0.25, 0.03, 0.85
+_JPEG_LEVELS = 8  # by which JPEG changes a flat area beside an edge, in all but 2 of 1,000 pixels (quality 75)
 
 
 def scene_mask(
@@ -184,7 +184,6 @@ def _frame(flat: Num[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"] | None:
     A saturated sky is constant to the edge too, but what is left below it is not convex.
     """
     from scipy import ndimage
-    from scipy.spatial import ConvexHull, QhullError
 
     height, width, _ = flat.shape
     if min(height, width) < 16:
@@ -206,13 +205,24 @@ def _frame(flat: Num[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"] | None:
         count = int(scene.sum())
         if outside.mean() < _FRAME_SHARE or count < _SCENE_SHARE * scene.size:
             continue
+        if slack and np.mean(np.abs(flat[outside] - (low + slack)) <= 1) < _EXACT_SHARE:  # a smooth sky or a backdrop
+            continue
         rows = np.flatnonzero(scene.any(1))
         first, last = scene[rows].argmax(1), width - 1 - scene[rows, ::-1].argmax(1)
-        try:
-            hull = ConvexHull(np.concatenate([np.stack([first, rows], 1), np.stack([last, rows], 1)]))
-        except QhullError:
-            continue
-        bent = hull.volume - (count - hull.area / 2)  # in a plane, Qhull's area is the length of the outline
-        if bent <= _BENT_SHARE * outside.sum():
+        holes = int(np.sum(last - first + 1)) - count
+        if holes + _dents(rows, first) + _dents(rows, -last) <= _BENT_SHARE * outside.sum():
             return outside
     return None
+
+
+def _dents(rows: Int[np.ndarray, " n"], edge: Int[np.ndarray, " n"]) -> float:
+    """Pixels that a left edge lacks to be convex; the steps of a slanted line are no dents."""
+    from scipy.spatial import ConvexHull
+
+    if len(rows) < 3:
+        return 0.0
+    far = 2 * (abs(edge).max() + 1)
+    points = np.stack([np.append(rows, rows[[0, -1]]), np.append(edge, [far, far])], 1)
+    corners = np.sort(ConvexHull(points).vertices)
+    corners = corners[corners < len(rows)]
+    return float(np.floor(edge - np.interp(rows, rows[corners], edge[corners]) + 1e-6).sum())

@@ -85,10 +85,12 @@ def read_number_table(data: bytes, name: object, limits: Limits) -> Float32[np.n
     cells = [line.replace(",", "." if separator != "," else ",").split(separator) for line in lines]
     check_pixels(name, max(len(cells), 1), max(map(len, cells), default=1), limits)
     try:
-        values = [np.array([cell.strip() or "nan" for cell in row], np.float32) for row in cells]
-        if values and all(np.isnan(row[-1]) for row in values) and len(values[0]) > 1:
-            values = [row[:-1] for row in values]  # lines that end in a separator
-        return np.stack(values)
+        widths = sorted(set(map(len, cells)))
+        if len(widths) != 1:
+            raise ValueError(f"rows of {widths[0]} to {widths[-1]} cells" if widths else "no row of numbers")
+        table = np.array([cell.strip() or "nan" for row in cells for cell in row], np.float32).reshape(-1, widths[0])
+        ends_empty = widths[0] > 1 and bool(np.isnan(table[:, -1]).all())  # lines that end in a separator
+        return table[:, :-1] if ends_empty else table
     except ValueError as error:
         raise InputError(
             f"{name} is not a table of numbers: {error}.",
