@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec, StructConstructorSpec, StructFieldSpec
 
+from camfuse_jax.commands.calibrate import Calibrate
 from camfuse_jax.commands.docs import Docs
 from camfuse_jax.commands.doctor import Doctor
 from camfuse_jax.commands.evaluate import Evaluate
@@ -32,6 +33,7 @@ from camfuse_jax.system.program import run_program
 COMMANDS: dict[str, Any] = {
     "fuse": Fuse,
     "doctor": Doctor,
+    "calibrate": Calibrate,
     "eval": Evaluate,
     "report": Report,
     "export": Export,

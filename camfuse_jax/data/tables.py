@@ -24,14 +24,7 @@ def read_table(path: Path) -> Pairing:
     Raises:
         InputError: The file is absent, too large or has no such columns, or a name is not one that a file can have.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
-        rows = _rows(_text(content))
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}.", "Give columns ir,vis[,name].") from error
+    rows = read_rows(path, "Give columns ir,vis[,name].")
     if not rows:
         raise InputError(f"{path} is empty: it has no rows with the columns ir and vis.", _WANTED)
     columns = _columns(path, rows[0][1])
@@ -61,6 +54,26 @@ def read_table(path: Path) -> Pairing:
             pairs[name] = Pair(name, *files)
     why = "" if pairs else " ".join([f"{path} has {len(rows) - 1} rows.", *(f"{text}." for text in problems[:10])])
     return Pairing(tuple(pairs[name] for name in sorted(pairs)), tuple(problems), why_nothing=why)
+
+
+def read_rows(path: Path, wanted: str) -> list[tuple[int, list[str]]]:
+    """Line number and cells of each row of a table that is not empty, the names of the columns first.
+
+    Args:
+        path: The table.
+        wanted: What to do where it cannot be read.
+
+    Raises:
+        InputError: The file is absent, too large or no table.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
+        return _rows(_text(content))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as CSV: {error}.", wanted) from error
 
 
 def _text(content: bytes) -> str:
