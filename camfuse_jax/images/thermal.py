@@ -24,7 +24,7 @@ def is_readable(maker: str) -> bool:
 def unread_note(maker: str) -> str:
     """What to say where it is not."""
     extra = _READERS[maker][1]
-    return f"its {maker} raw data is not used, but the drawn picture; camfuse-jax[{extra}] reads it as temperatures"
+    return f"its {maker} raw data is not used, but the drawn picture; the extra {extra} reads temperatures"
 
 
 def read_radiometric(data: bytes, maker: str) -> Float32[np.ndarray, "h w"]:
