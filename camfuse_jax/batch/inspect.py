@@ -125,11 +125,11 @@ def _look_at(pair: Pair, params: Params, notes: dict[str, list[str]], found: dic
     luma = luma_unit(ready.vis_unit).astype(np.float32) if ready.vis_unit.ndim == 3 else ready.vis_unit
     if guess_polarity(ready.ir_unit, luma).strong:
         found.setdefault("infrared looks black-hot (--ir-polarity black)", []).append(pair.name)
-    if _colors_swapped(ir, vis) or looks_swapped(params, ready.ir_unit, luma):
+    if colors_swapped(ir, vis) or looks_swapped(params, ready.ir_unit, luma):
         found.setdefault("infrared and visible look swapped", []).append(pair.name)
 
 
-def _colors_swapped(ir: Picture, vis: Picture) -> bool:
+def colors_swapped(ir: Picture, vis: Picture) -> bool:
     """A gray visible image beside a many-colored infrared one says the same as the classifier, more plainly."""
     if not ir.is_color or vis.is_color or ir.samples.dtype != np.uint8:
         return False
