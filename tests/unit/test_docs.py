@@ -77,3 +77,15 @@ def test_the_tests_that_users_are_shown_exist():
         assert f"{name}.py" in files
     for name in re.findall(r"::(test_\w+)|`(test_\w+)`", page):
         assert f"def {''.join(name)}(" in everything, name
+
+
+def test_contributors_are_sent_to_what_there_is():
+    page = (REPO / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.split("## Where is what")[1].splitlines() if line.startswith("| ")]
+    assert len(rows) > 15
+    for _, files, names in rows[1:]:
+        texts = [(REPO / name).read_text(encoding="utf-8") for name in re.findall(r"`(.+?)`", files)]
+        for name in re.findall(r"`(\w+)`", names):
+            assert any(re.search(rf"^ *(def |class )?{name}\b", text, re.MULTILINE) for text in texts), (files, name)
+    for folder in re.findall(r"^\| `([a-z_/]+/)`", page, re.MULTILINE):
+        assert (REPO / folder).is_dir(), folder
