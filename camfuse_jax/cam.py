@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from camfuse_jax.config import Modality
+from camfuse_jax.nets.classifier import depthwise_layers
 
 
 def class_weights(classifier_params: Mapping[str, Any]) -> Float[Array, "2 k"]:
@@ -25,8 +26,8 @@ def channel_gains(classifier_params: Mapping[str, Any]) -> Float[Array, " k"]:
     Channel k of the classifier is channel k of the encoder, seen through its own filters; this is how much they make
     of it. So W_c^k times its gain is the class weight of the encoder's channel itself.
     """
-    level = jnp.ones((1, 1))
-    for name in sorted(name for name in classifier_params if name != "head"):
+    level = jnp.ones((1, 1), jnp.float32)
+    for name in depthwise_layers(classifier_params):
         taps = jnp.sum(jnp.asarray(classifier_params[name]["kernel"]), axis=(1, 2))
         level = jnp.sum(jnp.maximum(taps * level, 0), axis=0, keepdims=True)
     return level[0]

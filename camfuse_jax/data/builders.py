@@ -1,8 +1,12 @@
 """tensorflow-datasets builders for the photographs, TNO, RoadScene and a folder of one's own; TensorFlow is not needed.
 
-This module imports tensorflow-datasets; nothing imports it but the functions of `camfuse_jax.data.records`. Records are
-array_record files. Every image is stored as 8-bit gray, PNG or the original JPEG, so that any reader decodes the same
-picture: a file that is gray already is stored byte for byte, any other as a PNG of what `read_gray` makes of it.
+Importing this module registers them: `tfds.builder("tno", folder="data/tno")`, and likewise `road_scene`,
+`coco_photos` and `folder_pairs`; without a folder they download. It imports tensorflow-datasets; nothing imports it but
+the functions of `camfuse_jax.data.records`.
+
+Records are array_record files. Every image is stored as 8-bit gray, PNG or the original JPEG, so that any reader
+decodes the same picture: a file that is gray already is stored byte for byte, any other as a PNG of what `read_gray`
+makes of it.
 """
 
 import io
@@ -50,8 +54,8 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     CITATION: ClassVar[str] = ""
     IMAGES: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, *, folder: Path | None = None, **kwargs: Any):
-        self.folder = folder
+    def __init__(self, *, folder: str | Path | None = None, **kwargs: Any):
+        self.folder = None if folder is None else Path(folder)
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -129,7 +133,7 @@ class RoadScene(_Pairs):
 class FolderPairs(_Pairs):
     """A folder of one's own: `ir/NAME.*` and `vis/NAME.*`, with `splits.json` if there is one."""
 
-    def __init__(self, *, folder: Path | None = None, **kwargs: Any):
+    def __init__(self, *, folder: str | Path | None = None, **kwargs: Any):
         if folder is None:
             raise UsageError("FolderPairs needs a folder.", "Give one with ir/ and vis/ in it.")
         super().__init__(folder=folder, **kwargs)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from camfuse_jax.data import upstream
-from camfuse_jax.data.splits import SPLITS_FILE, data_root, find_pairs, load_splits, select_split
 from camfuse_jax.data.sources import FileSource, GrayImage, PairSource
+from camfuse_jax.data.splits import SPLITS_FILE, data_root, find_pairs, load_splits, select_split
 from camfuse_jax.data.upstream import photo_files
 from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.images.read import read_gray
@@ -148,6 +148,7 @@ def photo_source(
     names = [name for name in every if folders is None or name.split("/")[0] in folders]
     if not names:
         raise InputError(f"No photographs below {', '.join(folders or ())}.", "Name other folders.")
+    names = names[: count or None]
     return FileSource([files[name] for name in names]) if prepared is None else RecordSource(prepared, "image", names)
 
 

@@ -23,7 +23,7 @@ from camfuse_jax import cam
 from camfuse_jax.config import RULE_NAMES, FusionConfig, Modality, NamedRule, NetConfig, from_json, to_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
-from camfuse_jax.system.checksum import mismatch, seal
+from camfuse_jax.system.checksum import array_digest, mismatch
 from camfuse_jax.system.files import write_atomically
 
 MAX_GAIN = 100.0
@@ -70,7 +70,7 @@ def rebalance(
 
 SHIPPED = ("tno", "roadscene")
 _UNREADABLE = (ValueError, TypeError, RecursionError, UsageError)
-_ENTRY, _SEAL = "camfuse_jax", "sha256"
+_ENTRY, _CHECKSUM = "camfuse_jax", "sha256"
 _DESCRIBED = {"net": NetConfig, "fusion": FusionConfig}
 _PARTS = ("encoder", "decoder", "classifier")
 
@@ -150,7 +150,7 @@ def save_params(path: str | pathlib.Path, params: Params) -> None:
     arrays = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
     described = {name: dataclasses.asdict(getattr(params, name)) for name in _DESCRIBED}
     # One entry: safetensors writes several in another order each time.
-    header = {_ENTRY: json.dumps({**described, _SEAL: seal(arrays, json.dumps(described))})}
+    header = {_ENTRY: json.dumps({**described, _CHECKSUM: array_digest(arrays, json.dumps(described))})}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, safetensors.numpy.save(arrays, header))
@@ -214,13 +214,13 @@ def _parse(content: bytes, *, where: str, known: bool = False) -> Params:
         arrays = safetensors.numpy.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         described = json.loads(header["__metadata__"][_ENTRY])
-        sealed = described.pop(_SEAL)
+        recorded = described.pop(_CHECKSUM)
         net, rule = (from_json(kind, json.dumps(described[name])) for name, kind in _DESCRIBED.items())
     except (safetensors.SafetensorError, LookupError, AttributeError, *_UNREADABLE) as error:
         raise CheckpointError(f"{where} is not a weights file of camfuse_jax: {error}.") from error
     if not known:  # tracing the networks for their shapes takes a third of a second
         _check(arrays, net, where=where)
-    if sealed != seal(arrays, json.dumps(described)):
+    if recorded != array_digest(arrays, json.dumps(described)):
         raise CheckpointError(f"{where} is damaged: the weights do not give the sha256 they were written with.")
     tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
     return Params(**{part: tree[part] for part in _PARTS}, net=net, fusion=rule, look=rule.spatial.look)

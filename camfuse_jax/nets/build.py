@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from camfuse_jax.config import NetConfig
 from camfuse_jax.nets import lapped_init
 from camfuse_jax.nets.autoencoder import Decoder, Encoder, ShallowDecoder, ShallowEncoder
-from camfuse_jax.nets.classifier import Classifier
+from camfuse_jax.nets.classifier import Classifier, depthwise_layers
 
 _SIZE = (16, 16)  # any size serves to find the shapes
 _VARIATION = 0.3  # of the taps of an averaging start
@@ -109,7 +109,7 @@ def rescale_head(classifier: dict[str, Any], *, rms: float) -> dict[str, Any]:
     kernel = classifier["head"]["kernel"]
     factor = rms / jnp.sqrt(jnp.mean(kernel**2))
     factor = jnp.where(jnp.isfinite(factor), factor, 1.0)
-    last = max(name for name in classifier if name.startswith("depthwise"))
+    last = depthwise_layers(classifier)[-1]
     layer = {name: value / factor for name, value in classifier[last].items()}
     return {**classifier, last: layer, "head": {"kernel": kernel * factor}}
 

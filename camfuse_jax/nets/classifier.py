@@ -8,7 +8,8 @@ again inside each of the shifts, and compiles for minutes.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -117,7 +118,9 @@ class DepthwiseBranches(nn.Module):
             2.0 / self.branches, "fan_in", "normal", in_axis=(1, 2), out_axis=(), batch_axis=(0, 3)
         )
         kernel = self.param("kernel", scale, (self.branches, 3, 3, channels), jnp.float32).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.branches, channels), jnp.float32).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.branches, channels), jnp.float32).astype(
+            self.dtype
+        )
         return depthwise_branches(x.astype(self.dtype), kernel, bias, self.stride)
 
 
@@ -156,3 +159,8 @@ class Classifier(nn.Module):
         # Zero start: the weights then hold what training put there and nothing else (Eq. 3 squashes them).
         head = nn.Dense(2, use_bias=False, kernel_init=nn.initializers.zeros_init(), name="head")
         return head(pooled), named
+
+
+def depthwise_layers(classifier_params: Mapping[str, Any]) -> list[str]:
+    """Names of the classifier's depthwise layers from the first to the last; as text, 10 would come before 2."""
+    return sorted((name for name in classifier_params if name != "head"), key=lambda name: (len(name), name))

@@ -1,4 +1,7 @@
-"""A digest of arrays that travels with them: safetensors itself takes a flipped bit for another weight."""
+"""Digests of arrays and of code, and how saved arrays differ from those a network expects.
+
+The digest of arrays travels with them: safetensors itself takes a flipped bit for another weight.
+"""
 
 import functools
 import hashlib
@@ -8,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+_PACKAGE = pathlib.Path(__file__).parents[1]
 
-def seal(arrays: Mapping[str, np.ndarray], text: str) -> str:
+
+def array_digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
     """Sha256 over arrays and a text; names, types and shapes count, the order does not.
 
     Args:
@@ -25,13 +30,13 @@ def seal(arrays: Mapping[str, np.ndarray], text: str) -> str:
 
 
 @functools.cache
-def code_digest(parts: tuple[str, ...]) -> str:
-    """Sha256 over Python files of this package: a result kept on disk is worth nothing to code that has changed.
+def code_digest(parts: tuple[str, ...], root: pathlib.Path = _PACKAGE) -> str:
+    """Sha256 over Python files: a result kept on disk is worth nothing to code that has changed.
 
     Args:
-        parts: Files and folders, relative to the package.
+        parts: Files and folders, relative to `root`.
+        root: This package, or another folder.
     """
-    root = pathlib.Path(__file__).parents[1]
     sha256 = hashlib.sha256()
     for path in sorted(path for part in parts for path in _sources(root / part)):
         sha256.update(f"\0{path.relative_to(root).as_posix()}\0".encode())
@@ -42,11 +47,8 @@ def code_digest(parts: tuple[str, ...]) -> str:
 def _sources(path: pathlib.Path) -> list[pathlib.Path]:
     found = [path] if path.is_file() else list(path.rglob("*.py"))
     if not found:
-        raise FileNotFoundError(f"{path} is no source of this package")
+        raise FileNotFoundError(f"{path} holds no Python source")
     return found
-
-
-# How saved arrays differ from those a network expects, as four lists.
 
 
 def mismatch(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from camfuse_jax.nets.build import (
     make_encoder,
     rescale_head,
 )
-from camfuse_jax.system.checksum import seal
+from camfuse_jax.system.checksum import array_digest
 from camfuse_jax.training import processes
 from camfuse_jax.training.autoencoder import autoencoder_identity, load_autoencoder
 from camfuse_jax.training.checkpoint import Checkpoints
@@ -99,7 +99,7 @@ def train_classifier(config: Config, workdir: Workdir, *, autoencoder: str | Non
         net = dataclasses.replace(loaded.net, branches=config.net.branches, strides=config.net.strides)
         config = dataclasses.replace(config, net=net)
         networks = {"encoder": loaded.encoder, "decoder": loaded.decoder}
-        checksum = seal(flax.traverse_util.flatten_dict(networks, sep="/"), "")
+        checksum = array_digest(flax.traverse_util.flatten_dict(networks, sep="/"), "")
         identity |= {"ae": {"sha256": checksum, "net": recipe(net), "seed": config.seed}}
     params = train_head(config, workdir, networks, folder=workdir.cls_folder, identity=identity)
     processes.in_leader(lambda: save_params(workdir.trained, params))

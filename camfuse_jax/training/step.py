@@ -74,8 +74,11 @@ def shard(batch: Any, *, devices: int) -> Any:
 def replicate(tree: Any, *, devices: int) -> Any:
     """Copies arrays to every device of this process, on a new leading axis."""
     count = len(_used(devices)[_here(devices)])
+    if not jax.tree.leaves(tree):
+        return tree
     copies = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (count, *np.shape(x))), tree)
-    return jax.pmap(lambda x: x, axis_name="devices", devices=_used(devices))(copies) if jax.tree.leaves(copies) else copies
+    # With the step's own axis: arrays that lie on another one would make JAX compile the step a second time.
+    return jax.pmap(lambda x: x, axis_name="devices", devices=_used(devices))(copies)
 
 
 def unreplicate(tree: Any) -> Any:

@@ -20,10 +20,10 @@ import safetensors.numpy
 
 from camfuse_jax.errors import CamfuseError, CheckpointError, ResourceError, UsageError
 from camfuse_jax.fusion.params import load_params, save_params
-from camfuse_jax.system.checksum import seal
+from camfuse_jax.system.checksum import array_digest
 
 Arrays = Mapping[str, np.ndarray]
-_ENTRY, _SEAL = "camfuse_jax", "sha256"
+_ENTRY, _CHECKSUM = "camfuse_jax", "sha256"
 _CONV = re.compile(r"(?:en|de)coder/conv\d+(?:/conv)?/(kernel|bias)")
 _DEPTHWISE = re.compile(r"classifier/depthwise\d+/(kernel|bias)")
 _BRANCH = re.compile(r"(classifier\.depthwise\d+)\.branches\.(\d+)\.(weight|bias)")
@@ -115,7 +115,7 @@ def convert(*, weights: str, to: str | None, out: pathlib.Path | None) -> None:
             # Through the package's own reader, which checks names, shapes and values against the header's network.
             arrays, header = read(pathlib.Path(weights))
             arrays = to_jax(arrays)
-            _write(between, arrays, _sealed(header, arrays))
+            _write(between, arrays, _with_checksum(header, arrays))
             try:
                 params = load_params(between)
             except CamfuseError as error:
@@ -142,14 +142,14 @@ def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return arrays, header.get("__metadata__", {})
 
 
-def _sealed(header: dict[str, str], arrays: Arrays) -> dict[str, str]:
+def _with_checksum(header: dict[str, str], arrays: Arrays) -> dict[str, str]:
     """The header with a digest of the arrays, where it has none: who trains in PyTorch cannot know it."""
     try:
         described = json.loads(header.get(_ENTRY, ""))
     except ValueError:
         return header  # the package's reader says what is wrong with it
-    if isinstance(described, dict) and _SEAL not in described:
-        described[_SEAL] = seal(arrays, json.dumps(described))
+    if isinstance(described, dict) and _CHECKSUM not in described:
+        described[_CHECKSUM] = array_digest(arrays, json.dumps(described))
     return {_ENTRY: json.dumps(described)}
 
 

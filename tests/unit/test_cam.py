@@ -146,3 +146,13 @@ def test_the_whole_method_equals_the_reference():
         return decoder.apply({"params": params["decoder"]}, fused, (9, 6))[0]
 
     np.testing.assert_allclose(run(params, ir, vis), reference.fuse(params, ir, vis, 4), rtol=1e-4, atol=1e-5)
+
+
+def test_channel_gains_follow_the_layers_beyond_nine():
+    rng = np.random.default_rng(0)
+    params = {f"depthwise{i}": {"kernel": rng.normal(size=(2, 3, 3, 4)).astype(np.float32)} for i in range(1, 13)}
+    level = np.ones((1, 4))
+    for i in range(1, 13):
+        taps = params[f"depthwise{i}"]["kernel"].astype(np.float64).sum(axis=(1, 2))
+        level = np.maximum(taps * level, 0).sum(axis=0, keepdims=True)
+    np.testing.assert_allclose(channel_gains(params), level[0], rtol=1e-5)

@@ -68,6 +68,19 @@ def test_plain_tfds_decoding_gives_the_same(mixed, records):
         assert np.array_equal(record["ir"][..., 0], read_gray(path))
 
 
+@pytest.mark.parametrize("name", ["tno", "road_scene", "folder_pairs"])
+def test_tfds_finds_the_builders_by_name(mixed, records, name):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    import camfuse_jax.data.builders  # noqa: F401
+
+    (mixed / "splits.json").write_text(json.dumps({"train": ["a", "b"], "test": ["c"]}))
+    builder = tfds.builder(name, folder=str(mixed), data_dir=records)
+    builder.download_and_prepare()
+    source = builder.as_data_source("train")
+    assert (len(source), len(builder.as_data_source("test"))) == (2, 1)
+    assert np.array_equal(source[0]["ir"][..., 0], read_gray(mixed / "ir" / "a.png"))
+
+
 def test_splits_follow_the_file(mixed, records):
     (mixed / "splits.json").write_text(json.dumps({"train": ["c", "a"], "test": ["b"], "mine": ["a", "b"]}))
     assert pair_source(mixed, split="train", tfds_dir=records).names == ["c", "a"]

@@ -49,7 +49,7 @@ def test_the_bands_differ_as_bands_do(seed):
         return np.abs(np.diff(image[ground], axis=1)).mean() / image[ground].mean()
 
     assert roughness(vis) > 1.5 * roughness(ir)  # asphalt and markings
-    assert abs(np.corrcoef(ir.ravel(), vis.ravel())[0, 1]) < 0.8
+    assert abs(np.corrcoef(ir.ravel(), vis.ravel())[0, 1]) < 0.85
 
 
 def test_dataset_on_disk(tmp_path):

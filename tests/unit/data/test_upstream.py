@@ -2,19 +2,20 @@
 
 import functools
 import http.server
+import json
 import threading
 import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from camfuse_jax.data import upstream
-from camfuse_jax.data.splits import data_root
 from camfuse_jax.data.records import pair_source, photo_source
+from camfuse_jax.data.splits import data_root
 from camfuse_jax.data.upstream import unpack_zip
 from camfuse_jax.errors import InputError, ResourceError
 from camfuse_jax.images.read import read_gray
-from camfuse_jax.images.write import write_picture
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def served(tmp_path):
 
 
 def _picture(path, level, shape=(6, 8)):
-    write_picture(path, np.full(shape, level, np.uint8))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(shape, level, np.uint8)).save(path)
     return path
 
 
@@ -66,8 +68,29 @@ def test_manifest_agrees_with_itself():
     assert set(lists["tno"]["train"] + lists["tno"]["test"]) <= names
     assert not set(lists["tno"]["train"]) & set(lists["tno"]["test"])
     assert len(set(lists["roadscene"]["test"])) == 50
+    # Frames of a sequence are nearly one picture: one frame of the sequence that has no test pair, none of the others.
+    frames = {name for name in names if name.startswith("FEL_")}
+    assert len(frames) == 74
+    assert frames & set(lists["tno"]["train"]) == {"FEL_Duine_7403"}
+    assert not [name for name in lists["tno"]["test"] if name.startswith("FEL_Duine")]
     assert len(upstream.tno_outside_urls()) == 7
     assert all(url.startswith("https://") and " " not in url for url in upstream.tno_outside_urls().values())
+
+
+def test_standard_splits_are_the_lists_of_the_package():
+    lists = upstream.manifest()
+    names = sorted(lists["tno"]["files"])
+    tno = upstream.standard_splits("tno", names)
+    assert (tno["all"], tno["train"], tno["test"]) == (names, lists["tno"]["train"], lists["tno"]["test"])
+    road = upstream.standard_splits("roadscene", [*lists["roadscene"]["test"], "FLIR_b", "FLIR_a"])
+    assert (road["train"], road["test"]) == (["FLIR_a", "FLIR_b"], lists["roadscene"]["test"])
+
+
+def test_local_copies_have_the_same_splits(data_root):
+    for dataset in ("tno", "roadscene"):
+        local = json.loads((data_root / dataset / "splits.json").read_text())
+        standard = upstream.standard_splits(dataset, local["all"])
+        assert {split: sorted(local[split]) for split in standard} == {k: sorted(v) for k, v in standard.items()}
 
 
 def test_tno_from_its_archive(nowhere, served, monkeypatch):

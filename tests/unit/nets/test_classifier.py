@@ -12,8 +12,8 @@ from random_params import random_params
 
 from camfuse_jax.cam import class_weights
 from camfuse_jax.config import Modality, NetConfig
-from camfuse_jax.nets.build import averaging_start, init_classifier
-from camfuse_jax.nets.classifier import Classifier, DepthwiseBranches
+from camfuse_jax.nets.build import averaging_start, init_classifier, make_classifier, rescale_head
+from camfuse_jax.nets.classifier import Classifier, DepthwiseBranches, depthwise_layers
 
 CHANNELS, SIZE, STRIDES = 5, (13, 10), (1, 2, 1, 2, 1, 2)
 NETWORK = Classifier()
@@ -40,6 +40,18 @@ def test_equals_the_reference():
     np.testing.assert_allclose(named["last"], last, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(named["pooled"], last.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(reference.sigmoid(logits), probabilities, rtol=1e-4, atol=1e-6)
+
+
+def test_rescaling_the_head_of_ten_layers_changes_no_logit():
+    net = NetConfig(encoder_widths=(4, 4, 4, 4, 4), branches=2, strides=(1,) * 10)
+    features = np.random.default_rng(0).uniform(size=(2, 6, 6, 4)).astype(np.float32)
+    params = random_params(make_classifier(net), features, seed=0)
+    params["head"]["kernel"] = np.random.default_rng(1).normal(size=(4, 2)).astype(np.float32)
+    rescaled = rescale_head(params, rms=0.5)
+    assert depthwise_layers(params) == [f"depthwise{i}" for i in range(1, 11)]
+    before, after = (make_classifier(net).apply({"params": p}, features)[0] for p in (params, rescaled))
+    np.testing.assert_allclose(after, before, rtol=1e-4)
+    np.testing.assert_allclose(np.sqrt(np.mean(rescaled["head"]["kernel"] ** 2)), 0.5, rtol=1e-6)
 
 
 def test_averaging_start_shows_the_mean_of_a_channel_wherever_it_is():
