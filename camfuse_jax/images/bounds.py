@@ -294,7 +294,8 @@ class _Tiff:
             number, value = self.unpack(self.link_form, entry + 4), entry + 4 + self.link
             size = number * _TYPE_SIZES.get(form, 1)
             if size > self.link:
-                outside, value = outside + size, self.unpack(self.link_form, value)
+                value = self.unpack(self.link_form, value)
+                outside += max(0, min(size, len(self.data) - value))  # what a reader copies
             if size <= min(len(self.data) - value, 2**20) and form in _NUMBERS:
                 tags[code] = tuple(np.frombuffer(self.data, self.order + _NUMBERS[form], number, value).tolist())
             if outside > 2 * len(self.data) + 65536:  # tags that share bytes: each is a copy for whoever reads it
