@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -34,6 +35,8 @@ def run_program(work: Callable[[], object], *, left: str) -> Outcome:
         work: The command.
         left: What to say of unfinished work when a signal ends it.
     """
+    # Of damaged metadata; the pixels are checked. Once for the program: Python's filters belong to all threads.
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
     with _safe_streams():
         try:
             with signals.handled(left), as_resource_error():
