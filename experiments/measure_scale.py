@@ -86,6 +86,7 @@ class Sizes:
 
     def run(self) -> None:
         """Prints both for a plan and for images as they come."""
+        from camfuse_jax.fusion.dispatch import Buckets, plan_programs
         from camfuse_jax.images.read import picture_size
 
         sizes = [picture_size(path) for path in sorted(self.vis.iterdir()) if path.suffix.lower() in (".jpg", ".png")]

@@ -1,73 +1,97 @@
-"""What each setting of fusion rule `place` does to each metric, on training pairs only: how the default was chosen.
+"""What each setting of fusion rule `spatial` does to each metric, on training pairs only: how to choose a default.
 
 `python experiments/study_rule.py --data ../shared/data` prints one Markdown table per data set. The crops are the
 middle 256 x 320 pixels of ten pairs of the `train` list that are large enough, drawn with seed 0. No test list is read.
-The last column adds EN, AG, SCD, SSIM, VIF and Qabf, each in units of its spread over methods, from the default's sum.
+The last column adds EN, AG, SCD, SSIM, VIF and Qabf, each less the default's, in units of its standard deviation over
+the methods at the head of the table on the same crops.
 """
 
 import argparse
 import dataclasses
 import pathlib
+import statistics
 
 import numpy as np
-from camfuse_jax.metrics.batched import score_images
 
 from camfuse_jax import fuse, load_params
-from camfuse_jax.config import FusionConfig
+from camfuse_jax.config import FusionConfig, SpatialConfig
 from camfuse_jax.data.records import pair_source
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.metrics.baselines import BASELINES
+from camfuse_jax.metrics.registry import PICTURE_METRICS
+from camfuse_jax.metrics.table import FusedImages, ScoreTable, score
 from camfuse_jax.system import runtime
 
 CROP = (256, 320)
-KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "Qabf", "MI")
-SPREAD = {"EN": 0.20, "AG": 0.81, "SCD": 0.12, "SSIM": 0.031, "VIF": 0.095, "Qabf": 0.084}
-"""Standard deviation of each metric over 24 published methods' images of TNO's usual 25 pairs."""
-DEFAULT = FusionConfig()
+SUMMED = ("EN", "AG", "SCD", "SSIM", "VIF", "Qabf")
+KEYS = (*SUMMED, "MI", *PICTURE_METRICS)
+RULES = ("eq5", "eq5-pooled", "eq5-contribution", "unit_sum", "l1", "mean", "add", "max")
+NO_SALIENCY = {"saliency": 0.0, "warm_base": (0.0, 0.0)}
 SETTINGS = {
     "default": {},
-    "eq5": {"rule": "eq5"},
-    "base_gain 1.5": {"base_gain": 1.5},
-    "base_gain 2.2": {"base_gain": 2.2},
-    "detail_gain 1": {"detail_gain": 1.0},
-    "detail_gain 1.6": {"detail_gain": 1.6},
-    "sharpness 0, evidence 0 (no choice)": {"sharpness": 0.0, "evidence": 0.0},
-    "sharpness 0, evidence 0.5 (class evidence alone)": {"sharpness": 0.0, "evidence": 0.5},
-    "evidence 0 (activity alone)": {"evidence": 0.0},
-    "evidence 0.25": {"evidence": 0.25},
-    "sharpness 3": {"sharpness": 3.0},
-    "sharpness 7": {"sharpness": 7.0},
-    "base_cells 1.5": {"base_cells": 1.5},
-    "base_cells 10": {"base_cells": 10.0},
-    "level 0": {"level": 0.0},
-    "level 1": {"level": 1.0},
+    "look natural": {"look": 0.0},
+    "base_gain 1.5": {"base_gain": (1.0, 1.5)},
+    "base_gain 2.2": {"base_gain": (1.0, 2.2)},
+    "detail_gain 1": {"detail_gain": (1.0, 1.0)},
+    "detail_gain 1.6": {"detail_gain": (1.0, 1.6)},
+    "nothing chooses": {"sharpness": 0.0, "class_score": 0.0, **NO_SALIENCY},
+    "class score alone, 0.5": {"sharpness": 0.0, "class_score": 0.5, **NO_SALIENCY},
+    "without class score": {"class_score": 0.0},
+    "class score 0.5": {"class_score": 0.5},
+    "without thermal saliency": NO_SALIENCY,
+    "saliency 4": {"saliency": 4.0},
+    "sharpness 5": {"sharpness": 5.0},
+    "sharpness 9": {"sharpness": 9.0},
+    "base_sigma 8": {"base_sigma": 8.0},
+    "base_sigma 32": {"base_sigma": 32.0},
+    "without denoise": {"denoise": 0.0},
 }
 
+Pairs = list[tuple[str, np.ndarray, np.ndarray]]
 
-def crops(dataset: str, data: pathlib.Path, records: pathlib.Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The middles of some training pairs, (n, h, w, 1) uint8 each."""
+
+def train_crops(dataset: str, data: pathlib.Path, records: pathlib.Path, count: int) -> Pairs:
+    """The middles of some training pairs: name, infrared and visible, (h, w) uint8."""
     pairs = pair_source(dataset, split="train", data=data, tfds_dir=records, download=False)
-    chosen: list[list[np.ndarray]] = []
+    chosen: Pairs = []
     for i in np.random.default_rng(0).permutation(len(pairs)):
-        _, *images = pairs[int(i)]
+        name, *images = pairs[int(i)]
         spare = [length - wanted for length, wanted in zip(images[0].shape, CROP, strict=True)]
         if min(spare) >= 0 and len(chosen) < count:
             top, left = (s // 2 for s in spare)
-            chosen.append([image[top : top + CROP[0], left : left + CROP[1]] for image in images])
-    ir, vis = zip(*chosen, strict=True)
-    return np.stack(ir)[..., None], np.stack(vis)[..., None]
+            chosen.append((name, *(image[top : top + CROP[0], left : left + CROP[1]] for image in images)))
+    return chosen
 
 
-def means(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, float]:
-    """Mean of each metric over the crops."""
-    scores = score_images(list(zip(ir[..., 0], vis[..., 0], fused, strict=True)), metrics=KEYS, batch_size=5)
-    return {key: float(np.mean([s[key] for s in scores if s[key] is not None])) for key in KEYS}
+def spreads(tables: list[ScoreTable]) -> dict[str, float]:
+    """Standard deviation of each summed metric over methods, by which unlike metrics can be added."""
+    return {key: statistics.stdev(table.mean(key) for table in tables) for key in SUMMED}
 
 
-def row(name: str, found: dict[str, float], default: dict[str, float]) -> str:
+def table_row(table: ScoreTable, default: ScoreTable, spread: dict[str, float]) -> str:
     """One line of the table."""
-    total = sum((found[key] - default[key]) / spread for key, spread in SPREAD.items())
-    return f"| {name} | " + " | ".join(f"{value:.3f}" for value in found.values()) + f" | {total:+.2f} |"
+    total = sum((table.mean(key) - default.mean(key)) / spread[key] for key in SUMMED)
+    cells = " | ".join(table.text(key, table.mean(key)) for key in KEYS)
+    return f"| {table.method} | {cells} | {total:+.2f} |"
+
+
+def study(params: Params, pairs: Pairs) -> list[str]:
+    """The table of one data set: methods without this rule, then its settings."""
+
+    def scored(name: str, fusion: FusionConfig | None, fused: FusedImages | None = None) -> ScoreTable:
+        if fusion is not None:
+            variant = params.replace(fusion=fusion)
+            fused = {pair: np.asarray(fuse(variant, ir, vis)) for pair, ir, vis in pairs}
+        return score(pairs, fused, metrics=KEYS, method=name)
+
+    methods = [scored(name, None, baseline) for name, baseline in BASELINES.items()]
+    methods += [scored(rule, FusionConfig(rule=rule)) for rule in RULES]
+    settings = [
+        scored(name, FusionConfig(spatial=dataclasses.replace(SpatialConfig(), **change)))
+        for name, change in SETTINGS.items()
+    ]
+    spread = spreads(methods)
+    return [table_row(table, settings[0], spread) for table in (*methods, *settings)]
 
 
 def main() -> None:
@@ -79,22 +103,10 @@ def main() -> None:
     arguments = parser.parse_args()
     runtime.configure()
     for dataset in ("tno", "roadscene"):
-        params = load_params(dataset)
-        ir, vis = crops(dataset, arguments.data, arguments.records, arguments.count)
-
-        def fused(change: dict[str, object], params: Params = params, ir: np.ndarray = ir, vis: np.ndarray = vis):
-            variant = params.replace(fusion=dataclasses.replace(DEFAULT, **change))
-            halves = [np.asarray(fuse(variant, ir[i : i + 5], vis[i : i + 5])) for i in range(0, len(ir), 5)]
-            return np.concatenate(halves)[..., 0]
-
-        default = means(ir, vis, fused({}))
-        heads = " | ".join((*KEYS, "sum"))
-        print(f"\n| {dataset}, {len(ir)} training crops | {heads} |\n|---|{'---:|' * (len(KEYS) + 1)}", flush=True)
-        for name, baseline in BASELINES.items():
-            images = np.stack([baseline(a[..., 0], b[..., 0]) for a, b in zip(ir, vis, strict=True)])
-            print(row(name, means(ir, vis, images), default), flush=True)
-        for name, change in SETTINGS.items():
-            print(row(name, means(ir, vis, fused(change)), default), flush=True)
+        pairs = train_crops(dataset, arguments.data, arguments.records, arguments.count)
+        print(f"\n| {dataset}, {len(pairs)} training crops | {' | '.join((*KEYS, 'sum'))} |")
+        print(f"|---|{'---:|' * (len(KEYS) + 1)}")
+        print("\n".join(study(load_params(dataset), pairs)), flush=True)
 
 
 if __name__ == "__main__":

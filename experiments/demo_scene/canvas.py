@@ -1,4 +1,7 @@
-"""Value noise that is a function of position, so that one texture holds at any image size."""
+"""The drawing board of the drawn scene: one geometry, painted in two bands at once, with noise as texture.
+
+Noise is a function of position, so that one texture holds at any image size.
+"""
 
 import dataclasses
 
@@ -53,9 +56,6 @@ def fractal_noise(
         shift = 17.3 * octave
         total = total + height * value_noise(table, row * 2**octave + shift, column * 2**octave + shift)
     return total / heights.sum()
-
-
-# The drawing board of the synthetic scene: one geometry, painted in two bands at once.
 
 
 SKY_DEPTH = 1e6

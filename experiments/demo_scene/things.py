@@ -1,4 +1,4 @@
-"""Seven-row block letters for signs: detail that only the visible band shows."""
+"""What stands in the street of the drawn scene: people, cars, trees, lamps, and road signs with block letters."""
 
 import numpy as np
 from jaxtyping import Bool
@@ -56,9 +56,6 @@ def word_mask(word: str, across, down, *, scale: float = 1.0):
     row = np.clip((down * 7).astype(int), 0, 6)
     column = np.clip((across * bitmap.shape[1]).astype(int), 0, bitmap.shape[1] - 1)
     return scale * (inside & bitmap[row, column]).astype(np.float32)
-
-
-# What stands in the street of the synthetic scene: people, cars, trees, lamps and road signs.
 
 
 def paint_shadow(canvas: Canvas, side: float, depth: float, *, reach: float, heat: float = 0.0) -> None:

@@ -1,4 +1,8 @@
-"""What this package's own small commands share: where the data is, and how an error ends them."""
+"""How far the metrics are from other implementations: `cd experiments && python -m metrics_check.agreement`.
+
+Compared are scikit-image and piq, which are not dependencies (those that are not installed are reported as such), and
+the scores that published fused images and the baselines got from an independent evaluator.
+"""
 
 import argparse
 import importlib.util
@@ -22,8 +26,8 @@ from camfuse_jax.metrics.vif import vif
 
 
 def data_parser(module: str, about: str | None) -> argparse.ArgumentParser:
-    """A parser with `--data` for `python -m camfuse_jax.metrics.MODULE`."""
-    parser = argparse.ArgumentParser(prog=f"python -m camfuse_jax.metrics.{module}", description=about)
+    """A parser with `--data` for `python -m metrics_check.MODULE`."""
+    parser = argparse.ArgumentParser(prog=f"python -m metrics_check.{module}", description=about)
     parser.add_argument("--data", type=Path, help="folder with tno/ and roadscene/ (default: $CAMFUSE_DATA)")
     return parser
 
@@ -35,12 +39,6 @@ def exit_code(action: Callable[[], int]) -> int:
     except CamfuseError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-
-
-# Scores that published fused images and the baselines must get: what an independent evaluator measured.
-#
-# The evaluator had itself been checked against Tang's MATLAB results on 42 images by 9 methods and against CDDFuse's
-# Python code (docs/metrics.md). Values are as printed, so their decimals are the precision to be met.
 
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "SSIM2", "SF", "SD", "MI", "Qabf", "MS-SSIM", "CC", "PSNR")
@@ -69,17 +67,16 @@ REFERENCE_SCORES: dict[str, dict[str, str]] = {
         ),
     },
 }
-"""Data set to method to the printed means over its test list, in the order of `KEYS`."""
+"""Data set to method to the printed means over its test list, in the order of `KEYS`: what they must get here.
+
+The evaluator had itself been checked against Tang's MATLAB results on 42 images by 9 methods and against CDDFuse's
+Python code (docs/metrics.md). Values are as printed, so their decimals are the precision to be met.
+"""
 
 
 def reference_row(dataset: str, method: str) -> dict[str, str]:
     """Metric key to the printed mean; raises KeyError for an unknown data set or method."""
     return dict(zip(KEYS, REFERENCE_SCORES[dataset][method].split(), strict=True))
-
-
-# How far the exact path is from other implementations: `python -m metrics_check.agreement`.
-#
-# The other implementations are not dependencies: those that are not installed are reported as such.
 
 
 TwoImages = Callable[[np.ndarray, np.ndarray], float]
@@ -115,12 +112,8 @@ class Agreement:
 def agreement(images: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Agreement]:
     """Compare with scikit-image and piq on `(reference, image)` pairs of uint8 gray images.
 
-    Args:
-        images: At least 176 x 176 pixels each. MS-SSIM is compared on their part divisible by 16, where the
-            implementations' rules for odd sizes do not matter.
-
-    Returns:
-        One row per reference metric.
+    The images have at least 176 x 176 pixels. MS-SSIM is compared on their part divisible by 16, where the
+    implementations' rules for odd sizes do not matter.
     """
     rows = []
     for reference in _references():

@@ -1,4 +1,4 @@
-"""How long scoring a test list takes, ours and others': `python -m metrics_check.speed`.
+"""How long scoring a test list takes, ours and others': `cd experiments && python -m metrics_check.speed`.
 
 The other implementations are not dependencies: those that are not installed are reported as such. Images are in memory
 before the clock starts, and all contestants take turns, so that a busy moment of the machine hits each of them.
@@ -38,7 +38,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "the paper's five": PAPER_METRICS,
     "all thirteen": ALL_METRICS,
 }
-_TOLD = {
+_HEADS = {
     "exact": "exact path",
     "skimage": "scikit-image loop",
     "piq": "piq loop",
@@ -90,7 +90,7 @@ def measure(
 def speed_markdown(timings: Sequence[Timing]) -> str:
     """The timings as a Markdown table, in seconds; in brackets how many times slower than the exact path."""
     lines = [
-        f"| task | {' | '.join(_TOLD[name] for name in CONTESTANTS)} |",
+        f"| task | {' | '.join(_HEADS[name] for name in CONTESTANTS)} |",
         "|---" * (1 + len(CONTESTANTS)) + "|",
     ]
     for timing in timings:

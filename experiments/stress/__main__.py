@@ -1,4 +1,4 @@
-"""The command: `python -m camfuse_jax.stress --what kills --count 200 --seed 0`; exit code 1 on any failure."""
+"""Trials of the program: `cd experiments && python -m stress --what kills --count 200 --seed 0`; 1 on any failure."""
 
 import argparse
 import os
@@ -59,7 +59,7 @@ TRIALS: dict[str, tuple[Callable[[int, int], list[Outcome]], int, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs trials, prints their table, and says what failed."""
     meaning = "; ".join(f"{name}: {told} ({default})" for name, (_, default, told) in TRIALS.items())
-    parser = argparse.ArgumentParser(prog="python -m camfuse_jax.stress", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stress", description=__doc__)
     parser.add_argument("--what", choices=[*TRIALS, "all"], default="all")
     parser.add_argument("--count", type=int, help=f"for one trial: {meaning}")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Weights, images and training states that are small enough to be tried by the thousand."""
+"""Weights, images, videos and training states that are small enough to be tried by the thousand."""
 
 import functools
 import io
@@ -97,9 +97,6 @@ def image_files() -> list[bytes]:
     ]
 
 
-# Small videos of several containers and codecs.
-
-
 FRAMES, RATE = 5, 10
 # Container, codec, pixel format.
 _KINDS = (
@@ -141,12 +138,6 @@ def _file_moving(container: str, codec: str, pix_fmt: str, *, shape: tuple[int, 
     return buffer.getvalue()
 
 
-# Both training stages on the narrowest networks, in a process of its own that starts in a moment.
-#
-# The processes are forked from a server that has imported everything but has not started JAX, and share compiled
-# programs, so that one costs a second or two instead of ten.
-
-
 PAIRS, SIDE = 4, 64
 SETTINGS = (
     *("--preset", "tiny", "--net.init", "he", "--net.margin", "0", "--net.branches", "1", "--net.strides", "1", "2"),
@@ -176,7 +167,10 @@ def make_data(folder: pathlib.Path) -> pathlib.Path:
 def start(
     workdir: pathlib.Path, data: pathlib.Path, *, before: Callable[[], None] | None = None, stages: Sequence[str] = ()
 ) -> ForkServerProcess:
-    """Starts both stages; their output goes to `WORKDIR.log`.
+    """Starts both stages on the narrowest networks, in a process of its own; their output goes to `WORKDIR.log`.
+
+    The process is forked from a server that has imported everything but has not started JAX, and shares compiled
+    programs with the others, so that it costs a second or two instead of ten.
 
     Args:
         workdir: Where they train.

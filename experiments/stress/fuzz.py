@@ -1,4 +1,8 @@
-"""What is fuzzed. To add a kind of file, write one function that returns a `Target` and list it in `TARGETS`."""
+"""Thousands of malformed files, each of which must be used or refused by name, in time and without much memory.
+
+To add a kind of file, write one function that returns a `Target` and list it in `TARGETS`. Videos, sequences of frames,
+tables of pairs and calibrations go the whole way of a fuse command.
+"""
 
 import contextlib
 import io
@@ -176,9 +180,6 @@ TARGETS: dict[str, Callable[[pathlib.Path], Target]] = {
 }
 
 
-# What is fuzzed by the whole way of a fuse command: videos, sequences of frames, tables of pairs, calibrations.
-
-
 SHAPE = (32, 48)
 Parts = tuple[list[bytes], Callable[[bytes], None], str]
 
@@ -270,9 +271,6 @@ def _fuse(pairs: tuple[Pair, ...], folder: pathlib.Path, weights: str, settings:
             raise AssertionError(f"a pair is refused without its name, or in several lines: {result.error!r}")
         if result.error is None and not np.all([path.is_file() for path in result.outputs.values()]):
             raise InputError("A result was promised and is not there.")
-
-
-# Thousands of malformed files, each of which must be used or refused by name, in time and without much memory.
 
 
 SECONDS, MEBIBYTES = 5, 1024

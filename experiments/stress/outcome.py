@@ -1,4 +1,4 @@
-"""What a trial found: counts for a table, and every failure in words."""
+"""What a trial found, what a process holds, and mutations of a file's bytes."""
 
 import contextlib
 import dataclasses
@@ -46,9 +46,6 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-# What a process holds, and how often JAX compiled in it.
-
-
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
@@ -75,9 +72,6 @@ def compilations() -> Iterator[list[str]]:
         inside[0] = False
 
 
-# Mutations of a file's bytes: what bad disks, cut downloads and ill will do to it.
-
-
 _EXTREMES = [bytes.fromhex(text) for text in ("00000000", "ffffffff", "7fffffff", "80000000", "ffff", "00", "ff", "01")]
 _WORDS = [
     b"null",
@@ -97,7 +91,7 @@ _WORDS += [b"../../x", b"true", b"0.5", b"\\ud800", b'"__reduce__"']
 
 
 def mutate(content: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
-    """Changes a file at one to three places.
+    """Changes a file at one to three places, as bad disks, cut downloads and ill will do.
 
     Args:
         content: The whole file.

@@ -1,4 +1,8 @@
-"""Thousands of fuses, and a long video, in one process: memory stays, and nothing is compiled again."""
+"""Many fuses, all small sizes, and odd numbers, in one process.
+
+Memory stays and nothing is compiled again; the result is as large as the sources, and finite; odd numbers in give
+defined numbers out, and the same ones whichever way they are computed.
+"""
 
 import pathlib
 import random
@@ -96,9 +100,6 @@ def _typed(shape: tuple[int, int], kind: type, seed: int) -> np.ndarray:
     return image.astype(kind) * (257 if kind is np.uint16 else 1)
 
 
-# Images of every small size, long strips and large ones: the result is as large as the sources, and finite.
-
-
 _LARGE = ((1, 8192), (8192, 1), (255, 257), (256, 256), (2048, 2048), (4096, 4096))
 _KEPT = 200  # sizes after which compiled programs are dropped
 
@@ -133,9 +134,6 @@ def _fuse(shape: tuple[int, int], seed: int, outcome: Outcome) -> None:
     unit = np.asarray(fuse_arrays(fixtures.params(), *((image / 255).astype(np.float32) for image in (ir, vis))))
     good = unit.shape == shape and bool(np.isfinite(unit).all())
     outcome.check(good, f"{shape}: {unit.dtype} {unit.shape}")
-
-
-# Odd numbers in, defined numbers out; and the same numbers whichever way they are computed.
 
 
 TOLERANCE = 1e-6

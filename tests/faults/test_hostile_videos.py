@@ -1,4 +1,4 @@
-"""Videos whose names and kinds are not what FFmpeg expects: found by `python -m camfuse_jax.stress --what fuzz`."""
+"""Videos whose names and kinds are not what FFmpeg expects: found by `python -m stress --what fuzz`."""
 
 import numpy as np
 import pytest

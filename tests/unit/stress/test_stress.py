@@ -37,9 +37,10 @@ def test_fuzz():
 
 @pytest.mark.slow
 def test_fuzz_as_a_command():
-    command = [sys.executable, "-m", "camfuse_jax.stress", "--what", "fuzz", "--count", "200"]
+    command = [sys.executable, "-m", "stress", "--what", "fuzz", "--count", "200"]
     environment = {**os.environ, "PYTHONPATH": str(Path(camfuse_jax.__file__).parents[1])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    folder = Path(__main__.__file__).parents[1]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     for name in TARGETS:
         assert f"| malformed {name} | {200 if name == 'images' else 50} | 0 |" in done.stdout

@@ -1,0 +1,1 @@
+"""Small wrong changes to the code, one at a time: which ones do the tests notice?"""
