@@ -4,9 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.images.write import write_picture
+from camfuse_jax.video.frame import turn_upright
 from camfuse_jax.video.reader import open_reader
 from camfuse_jax.video.writer import open_writer
 
@@ -24,6 +26,84 @@ def test_a_file_gives_frames_with_times(tmp_path):
     for frame, original in zip(found, frames, strict=True):
         assert np.abs(frame.samples[..., 1].astype(int) - original).mean() < 3
     assert [frame.time for frame in reader.near([0.1, 9.0])] == pytest.approx([0.1, 0.35])
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_frames_come_upright_and_so_does_the_size(tmp_path, turn, mirrored):
+    """As a player shows them: turned counterclockwise by the recorder's angle, then mirrored."""
+    shown = texture(0, height=64, width=96).astype(float)
+    shown[:32] *= 0.5  # upper half dark, right side darker still: no turn looks like another
+    shown[:, 48:] *= 0.6
+    stored = np.rot90(np.fliplr(shown) if mirrored else shown, -turn // 90).astype(np.uint8)
+    path = write_video(tmp_path / "a.mp4", [np.ascontiguousarray(stored)] * 3, 10, display=(turn, mirrored))
+    reader = open_reader(str(path))
+    assert reader.facts.size == (64, 96)
+    frames = [*reader.frames(), *reader.near([0.1])]
+    assert all(np.abs(frame.samples[..., 1] - shown).mean() < 3 for frame in frames)
+
+
+def test_a_display_matrix_between_two_turns_is_the_nearer():
+    image = np.arange(6).reshape(2, 3)
+    one = 1 << 16
+    for matrix, wanted in (
+        ((one, 0, 0, 0, one, 0), image),
+        ((one, one // 3, 0, -one // 3, one, 0), image),
+        ((one // 3, one, 0, -one, one // 3, 0), np.rot90(image, 3)),
+        ((0, 0, 0, 0, 0, 0), image),
+    ):
+        np.testing.assert_array_equal(turn_upright(image, matrix), wanted)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov"])
+def test_times_count_from_the_first_frame_wherever_the_clock_begins(tmp_path, suffix):
+    frames = [np.full((64, 96), 20 + 20 * index, np.uint8) for index in range(10)]
+    reader = open_reader(str(write_video(tmp_path / f"a{suffix}", frames, 10, begin=5.0)))
+    assert reader.facts.duration == pytest.approx(1.0, abs=0.02)
+    assert reader.origin == pytest.approx(5.0, abs=0.02)
+    expected = np.arange(10) / 10
+    np.testing.assert_allclose([frame.time for frame in reader.frames()], expected, atol=1e-3)
+    np.testing.assert_allclose(reader.times(), expected, atol=1e-3)
+    (near,) = reader.near([0.55])
+    assert near.time == pytest.approx(0.6, abs=1e-3)
+    assert abs(near.samples.mean() - 140) < 3
+
+
+@pytest.mark.parametrize("name", ["12:30:05.mp4", "http:a.mp4", "file:a.mp4"])
+def test_colons_in_names_are_no_protocols(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "plain.mp4", [texture(0)] * 2, 10)
+    (tmp_path / "plain.mp4").rename(tmp_path / name)
+    assert len(list(open_reader(name).frames())) == 2
+    out = tmp_path / f"{name}.mkv"
+    with open_writer(out.relative_to(tmp_path), rate=10, force=False) as writer:
+        writer.write(texture(0), 0.0)
+    assert len(read_video(out)[0]) == 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.mp4"])
+def test_a_still_image_is_named(tmp_path, name):
+    """Whatever its name says."""
+    kind = {".jpg": "JPEG", ".bmp": "BMP", ".tif": "TIFF"}.get(name[-4:], "PNG")
+    Image.fromarray(texture(0)).save(tmp_path / name, format=kind)
+    with pytest.raises(InputError, match=rf"{name} is a still image"):
+        open_reader(str(tmp_path / name))
+
+
+def test_cameras_have_numbers(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for source in ("live:97", "device:97", "device:/dev/video97"):
+        reader = open_reader(source)
+        assert reader.facts.live
+        if sys.platform == "linux":
+            with pytest.raises(InputError, match=r"/dev/video97 cannot be read"):
+                next(reader.frames())
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(UsageError, match="video=NAME"):
+        open_reader("live:0")
+    monkeypatch.setattr(sys, "platform", "plan9")
+    with pytest.raises(UsageError, match="not known on plan9"):
+        open_reader("live:0")
 
 
 def test_deep_gray_keeps_its_depth(tmp_path):
@@ -113,6 +193,23 @@ def test_a_failed_run_leaves_the_old_result_and_nothing_else(tmp_path, name):
         writer.write(image + 50, 0.0)
     assert listing() != before
     assert len(listing()) == len(before)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "folder"])
+def test_a_result_that_appears_meanwhile_stays(tmp_path, name):
+    with pytest.raises(UsageError, match="exists by now"), open_writer(tmp_path / name, rate=10, force=False) as writer:
+        writer.write(texture(0), 0.0)
+        mine = tmp_path / name if name == "a.mkv" else tmp_path / name / "frame_000009.png"
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_bytes(b"mine")
+    assert mine.read_bytes() == b"mine"
+    assert [path for path in tmp_path.iterdir() if path.name != name] == []
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_is_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ResourceError, match="is no folder"):
+        open_writer(tmp_path / "file" / "a.mp4", rate=10, force=False)
 
 
 def test_a_folder_with_other_files_is_never_replaced(tmp_path):
