@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from camfuse_jax.config import Modality
 from camfuse_jax.errors import UsageError
+from camfuse_jax.fusion.grids import gaussian_weights
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.spatial import gaussian_taps
 from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
 from camfuse_jax.nets.layers import parity_kernel
 
@@ -92,7 +92,7 @@ def gaussian(graph: Graph, x: str, cells: float, *, channels: int, name: str) ->
     """Blurs maps along height and width, edges repeated (`fusion.rules.smooth`); 0 cells leaves them as they are."""
     if not cells:
         return x
-    taps = gaussian_taps(cells).astype(np.float32)
+    taps = gaussian_weights(cells).astype(np.float32)
     x = pad_edge(graph, x, len(taps) // 2)
     for axis, shape in (("rows", (1, 1, -1, 1)), ("cols", (1, 1, 1, -1))):
         kernel = graph.constant(f"{name}.{axis}", np.tile(taps.reshape(shape), (channels, 1, 1, 1)))

@@ -8,14 +8,12 @@ from jaxtyping import Array, Float
 
 from camfuse_jax import cam
 from camfuse_jax.config import Modality
-from camfuse_jax.fusion import rules, spatial
+from camfuse_jax.fusion import rules, spatial, statistics
 from camfuse_jax.fusion.params import Params
+from camfuse_jax.fusion.statistics import Masks, Pixels, Probe
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
 from camfuse_jax.nets.masking import SHRINK, Size, extended, features_size, inside, last_shrink, last_size
 
-Images = Float[Array, "n h w 1"]
-Masks = tuple[Images | None, Images | None]
-"""Where the infrared and the visible image show something (1) or not (0); None for everywhere."""
 EVERYWHERE: Masks = (None, None)
 POOLED_RULES = ("eq5-pooled", "eq5-contribution")
 """Rules whose channel weights depend on the images."""
@@ -48,7 +46,7 @@ class Sums(NamedTuple):
         features: For brightness "kept": of the features, (2 n, k), and their pixels.
     """
 
-    pixels: spatial.Sums | None = None
+    pixels: statistics.Sums | None = None
     pooled: tuple[Float[Array, "m k"], Array] | None = None
     features: tuple[Float[Array, "m k"], Array] | None = None
 
@@ -63,18 +61,18 @@ class Context(NamedTuple):
     """
 
     weights: Float[Array, "*n 2 k"]
-    statistics: spatial.Statistics | None
+    statistics: statistics.Statistics | None
     means: Float[Array, "m 1 1 k"] | None
 
 
 def fuse_unit(
     params: Params,
-    ir_unit: Images,
-    vis_unit: Images,
+    ir_unit: Pixels,
+    vis_unit: Pixels,
     size: Size | None = None,
     context: Context | None = None,
     valid: Masks = EVERYWHERE,
-) -> Images:
+) -> Pixels:
     """The arithmetic of `fuse` on batches in [0, 1].
 
     Args:
@@ -92,40 +90,41 @@ def fuse_unit(
     both = encode(params, ir_unit, vis_unit, size)
     if params.fusion.rule == "spatial":
         weights = (params.channel_weights, params.encoder_class_weights)
-        pair = ((ir_unit, vis_unit), tuple(jnp.split(both, 2)))
-        look, answers = params.look, encoder_answers(params)
-        config = params.fusion.spatial
-        return spatial.blend(config, look, *pair, weights, params.balance, context.statistics, answers, size, valid)
+        config, answers = params.fusion.spatial, encoder_answers(params)
+        images = (ir_unit, vis_unit)
+        return spatial.blend(
+            config, params.look, images, both, weights, params.balance, context.statistics, answers, size, valid
+        )
     cells = features_size(params.net, size)
     features = rules.combine(params.fusion, *jnp.split(both, 2), context.weights, means=context.means, size=cells)
     fused_sym, _ = make_decoder(params.net).apply({"params": params.decoder}, features, ir_unit.shape[1:3], cells)
     return (fused_sym + 1) / 2
 
 
-def filled(ir_unit: Images, vis_unit: Images, size: Size | None, valid: Masks) -> tuple[Images, Images]:
+def filled(ir_unit: Pixels, vis_unit: Pixels, size: Size | None, valid: Masks) -> tuple[Pixels, Pixels]:
     """The images with what is invalid replaced by its surroundings."""
     return tuple(
-        image if mask is None else spatial.fill_invalid(image, mask, size)
+        image if mask is None else statistics.fill_invalid(image, mask, size)
         for image, mask in zip((ir_unit, vis_unit), valid, strict=True)
     )
 
 
-def encode(params: Params, ir_unit: Images, vis_unit: Images, size: Size | None = None) -> Float[Array, "m h4 w4 k"]:
+def encode(params: Params, ir_unit: Pixels, vis_unit: Pixels, size: Size | None = None) -> Float[Array, "m h4 w4 k"]:
     """Features (Eq. 4) of the infrared images, then of the visible ones."""
     images = jnp.concatenate([ir_unit, vis_unit]) * 2 - 1
     both, _ = make_encoder(params.net).apply({"params": params.encoder}, images, size)
     return extended(both, features_size(params.net, size))
 
 
-def encoder_answers(params: Params) -> spatial.Probe:
+def encoder_answers(params: Params) -> Probe:
     """How the encoder answers images that show nothing."""
-    return spatial.probe(lambda image: make_encoder(params.net).apply({"params": params.encoder}, image * 2 - 1)[0])
+    return statistics.probe(lambda image: make_encoder(params.net).apply({"params": params.encoder}, image * 2 - 1)[0])
 
 
 def image_sums(
     params: Params,
-    ir_unit: Images,
-    vis_unit: Images,
+    ir_unit: Pixels,
+    vis_unit: Pixels,
     size: Size | None = None,
     valid: Masks = EVERYWHERE,
     counted: Any = None,
@@ -143,7 +142,7 @@ def image_sums(
     config = params.fusion
     if config.rule == "spatial":
         own = None if counted is None else _rectangle(ir_unit, counted, 1)
-        return Sums(pixels=spatial.sums(ir_unit, vis_unit, size, valid, own))
+        return Sums(pixels=statistics.sums(ir_unit, vis_unit, size, valid, own))
     if config.rule not in POOLED_RULES and config.brightness != "kept":
         return Sums()
     both = encode(params, *filled(ir_unit, vis_unit, size, valid), size)
@@ -159,17 +158,17 @@ def image_sums(
 
 def context_of(params: Params, sums: Sums) -> Context:
     """What follows from the sums over whole images."""
-    statistics = None if sums.pixels is None else spatial.statistics(sums.pixels)
+    known = None if sums.pixels is None else statistics.statistics(sums.pixels)
     means = None if sums.features is None else (sums.features[0] / sums.features[1])[:, None, None, :]
     if sums.pooled is None:
-        return Context(params.channel_weights, statistics, means)
+        return Context(params.channel_weights, known, means)
     pooled = (sums.pooled[0] / sums.pooled[1]).reshape(2, -1, sums.pooled[0].shape[-1])
     if params.fusion.rule == "eq5-contribution":
         pooled = pooled * params.class_weights[:, None, :]
-    return Context(cam.channel_weights(jnp.moveaxis(pooled, 0, 1)), statistics, means)
+    return Context(cam.channel_weights(jnp.moveaxis(pooled, 0, 1)), known, means)
 
 
-def explain_unit(params: Params, ir_unit: Images, vis_unit: Images, size: Size | None = None) -> Explanation:
+def explain_unit(params: Params, ir_unit: Pixels, vis_unit: Pixels, size: Size | None = None) -> Explanation:
     """The arithmetic of `explain` on batches in [0, 1]; arguments as for `fuse_unit`."""
     both = encode(params, ir_unit, vis_unit, size)
     cells = features_size(params.net, size)

@@ -72,7 +72,7 @@ def fuse_arrays(
         return run((params, context), *map(jnp.asarray, arguments[1:]), None)
     shape, memory = jnp.shape(ir), DEFAULT_MEMORY if max_memory is None else max_memory
     height, width = height_width(shape)
-    plain = context is None and masks == (None, None)
+    plain = context is None and masks[0] is None and masks[1] is None
     if plain and math.prod(shape) == height * width and memory_needed(params, height * width) > memory:
         pair = (np.asarray(image).reshape(height, width) for image in (ir, vis))
         return jax.device_put(fuse_tiled(params, *pair, memory=memory).reshape(shape))
@@ -137,13 +137,13 @@ def _check_image(name: str, image: Any) -> None:
     if _is_traced(image) or not jnp.issubdtype(dtype, jnp.floating):
         return
     low, high = float(np.min(image)), float(np.max(image))
-    if not (1 - _HIGHEST <= low and high <= _HIGHEST):
+    if not (low >= 1 - _HIGHEST and high <= _HIGHEST):
         raise InputError(f"{name} has values from {low:g} to {high:g}.", "Scale it to [0, 1], without NaN or infinity.")
 
 
 def _masks(shape: tuple[int, ...], *masks: Any) -> tuple[Any, Any]:
     for name, mask in zip(("ir_valid", "vis_valid"), masks, strict=True):
-        if mask is not None and (jnp.shape(mask) != shape or jnp.result_type(mask) != bool):
+        if mask is not None and (jnp.shape(mask) != shape or not jnp.issubdtype(jnp.result_type(mask), jnp.bool_)):
             found = f"{jnp.result_type(mask)} of shape {jnp.shape(mask)}"
             raise InputError(f"{name} is {found}.", f"Give a bool array of the images' shape {shape}.")
     return masks

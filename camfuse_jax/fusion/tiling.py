@@ -1,7 +1,7 @@
 """Large images tile by tile: sums over the whole image are taken first, then each tile is drawn with their result.
 
-A tile overlaps its neighbors by as many pixels as a pixel of the result depends on (`pixel_reach`), so that the inner part
-of a tile is what it would be in the whole image; only sums over the whole image are rounded otherwise.
+A tile overlaps its neighbors by as many pixels as a pixel of the result depends on (`pixel_reach`), so that the inner
+part of a tile is what it would be in the whole image; only sums over the whole image are rounded otherwise.
 """
 
 import math

@@ -1,15 +1,18 @@
 """fuse and explain against float64 NumPy, in every form they take."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from PIL import Image
 from small_nets import NET, parts, small_params
 
 from camfuse_jax import explain, fuse
 from camfuse_jax.errors import InputError
-from camfuse_jax.fusion import fuse as apply
+from camfuse_jax.fusion import fuse as module
 
 SIZE = (13, 10)
 
@@ -84,11 +87,11 @@ def test_a_batch_is_each_of_its_images():
 
 def test_pairs_of_a_batch_of_large_images_take_turns(monkeypatch):
     sizes = []
-    whole = apply.fuse_unit
+    whole = module.fuse_unit
     monkeypatch.setattr(
-        apply, "fuse_unit", lambda params, ir, *rest: sizes.append(ir.shape) or whole(params, ir, *rest)
+        module, "fuse_unit", lambda params, ir, *rest: sizes.append(ir.shape) or whole(params, ir, *rest)
     )
-    monkeypatch.setattr(apply, "_LARGE", 200)
+    monkeypatch.setattr(module, "_LARGE", 200)
     pairs = [_pair((14, 15), seed=seed) for seed in range(3)]
     ir, vis = (np.stack(images)[..., None] for images in zip(*pairs, strict=True))
     fused = fuse(small_params(), ir, vis)
@@ -160,10 +163,36 @@ def test_shapes_that_are_no_image_are_refused(shape):
         fuse(small_params(), good, bad)
 
 
-@pytest.mark.parametrize("dtype", [bool, np.int8, np.int32, np.uint32, np.complex64])
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.int32, np.int64, np.uint32, np.complex64, ">u2", ">f4"])
 def test_other_types_are_refused(dtype):
-    with pytest.raises(InputError, match=r"ir has type .*uint8, uint16"):
+    with pytest.raises(InputError, match=r"ir has type .*uint8 or uint16"):
         fuse(small_params(), np.zeros((4, 5), dtype), np.zeros((4, 5), dtype))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [[[0.1, 0.2]], "ir.png", pathlib.Path("ir.png"), Image.new("L", (2, 1)), np.ma.zeros((1, 2), np.float32), None],
+    ids=lambda image: type(image).__name__,
+)
+def test_what_is_no_array_is_refused_by_name(image):
+    with pytest.raises(InputError, match=r"vis is a .*NumPy or JAX array"):
+        fuse(small_params(), np.zeros((1, 2), np.float32), image)
+
+
+@pytest.mark.parametrize("value", [255.0, -3.0, 3e38, np.nan, np.inf])
+def test_floats_far_outside_the_unit_range_are_refused(value):
+    good, bad = np.full((4, 5), 0.5, np.float32), np.full((4, 5), 0.5, np.float32)
+    bad[2, 3] = value
+    with pytest.raises(InputError, match=r"ir has values from .*\[0, 1\]"):
+        fuse(small_params(), bad, good)
+
+
+def test_masks_are_checked():
+    pair = np.zeros((2, 4, 5), np.float32)
+    with pytest.raises(InputError, match=r"ir_valid is bool of shape \(5, 4\)"):
+        fuse(small_params(), *pair, ir_valid=np.ones((5, 4), bool))
+    with pytest.raises(InputError, match="vis_valid is float32"):
+        fuse(small_params(), *pair, vis_valid=np.ones((4, 5), np.float32))
 
 
 def _stretched(maps, cell, size, margin):

@@ -1,6 +1,5 @@
 """Tiles: that they cover an image, that what they draw is the whole image, and what they refuse."""
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -10,17 +9,15 @@ from hypothesis import strategies as st
 from small_nets import small_params
 
 from camfuse_jax import fuse
-from camfuse_jax.config import FusionConfig
+from camfuse_jax.config import FusionConfig, SpatialConfig
 from camfuse_jax.errors import ResourceError
-from camfuse_jax.fusion.dispatch import Buckets
-from camfuse_jax.fusion.tiling import memory_needed, reach, spans, tile_shapes
+from camfuse_jax.fusion.tiling import memory_needed, pixel_reach, spans, tile_shapes
 
 SIZE = (171, 150)  # of nothing a multiple
-PLACE = FusionConfig(base_cells=0.6, place_cells=0.3)  # a reach of 44 pixels: tiles of 128 still have an inside
 
 
-def _params(rule):
-    return small_params(fusion=dataclasses.replace(PLACE, rule=rule))
+def _params(rule, brightness="sum"):
+    return small_params(fusion=FusionConfig(rule=rule, brightness=brightness))
 
 
 def _pair(seed=0):
@@ -30,19 +27,21 @@ def _pair(seed=0):
     return (0.8 * low + 0.2 * rng.uniform(0, 1, (2, *SIZE))).astype(np.float32)
 
 
-@pytest.mark.parametrize("rule", ["place", "adaptive", "l1", "eq5"])
-def test_tiles_draw_the_whole_image(rule):
-    params, (ir, vis) = _params(rule), _pair()
+@pytest.mark.parametrize(
+    ("rule", "brightness"), [("eq5-contribution", "sum"), ("eq5-pooled", "kept"), ("l1", "kept"), ("eq5", "sum")]
+)
+def test_tiles_draw_the_whole_image(rule, brightness):
+    params, (ir, vis) = _params(rule, brightness), _pair()
     whole = np.asarray(fuse(params, ir, vis, max_memory=2**33))
     pixels = 128 * 128
     assert pixels < whole.size
-    tiled = np.asarray(fuse(params, ir, vis, max_memory=memory_needed(params.net, pixels)))
+    tiled = np.asarray(fuse(params, ir, vis, max_memory=memory_needed(params, pixels)))
     np.testing.assert_allclose(tiled, whole, atol=1e-5, rtol=0)
 
 
 def test_levels_and_shape_are_kept():
     params, pair = _params("l1"), np.rint(255 * _pair(1)).astype(np.uint8)
-    whole, tiled = (fuse(params, *pair[..., None], max_memory=m) for m in (2**33, memory_needed(params.net, 128 * 128)))
+    whole, tiled = (fuse(params, *pair[..., None], max_memory=m) for m in (2**33, memory_needed(params, 128 * 128)))
     assert (tiled.shape, tiled.dtype) == ((*SIZE, 1), np.uint8)
     assert np.abs(np.asarray(tiled, int) - np.asarray(whole, int)).max() <= 1
 
@@ -68,26 +67,21 @@ def test_tiles_fit_and_the_best_comes_first():
     assert tile_shapes((8192, 8192), 3000, 32, 3_000_000) == []
 
 
-def test_few_shapes_of_tiles():
-    buckets, rng = Buckets(), np.random.default_rng(0)
-    for size in rng.integers(2500, 9000, (40, 2)):
-        buckets.tile(tile_shapes(tuple(map(int, size)), 128, 32, 3_000_000))
-    assert len(buckets._tiles) <= 3
-
-
 def test_reach_is_that_of_the_arithmetic():
-    """A changed pixel changes the result nowhere farther than `reach` says, and somewhere nearly so far."""
+    """A changed pixel changes the result nowhere farther than `pixel_reach` says, and somewhere nearly so far."""
     params = _params("l1")
     ir, vis = np.random.default_rng(0).uniform(0, 1, (2, 128, 128)).astype(np.float32)
     other = ir.copy()
     other[64, 64] += 0.5
     changed = np.argwhere(np.asarray(fuse(params, ir, vis)) != np.asarray(fuse(params, other, vis)))
     farthest = np.abs(changed - 64).max()
-    assert reach(params) // 2 < farthest <= reach(params)
+    assert pixel_reach(params) // 2 < farthest <= pixel_reach(params)
 
 
 def test_a_rule_that_looks_too_far_is_refused():
-    params = small_params(fusion=FusionConfig(base_cells=60.0))
+    params = small_params(fusion=FusionConfig(spatial=SpatialConfig(base_sigma=64.0)))
     pair = np.zeros((2, 2000, 2000), np.uint8)
-    with pytest.raises(ResourceError, match=r"2000 x 2000 pixels do not fit .* rule place looks \d+ pixels far.*Allow"):
-        fuse(params, *pair, max_memory=memory_needed(params.net, 500_000))
+    with pytest.raises(
+        ResourceError, match=r"2000 x 2000 pixels do not fit .* rule spatial looks \d+ pixels far.*Allow"
+    ):
+        fuse(params, *pair, max_memory=memory_needed(params, 500_000))

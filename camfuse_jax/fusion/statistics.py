@@ -1,0 +1,159 @@
+"""What rule `spatial` knows of whole images: means, noise, whether both show the same; and how the encoder answers."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from camfuse_jax.fusion.grids import blurred, enlarged, pooled
+from camfuse_jax.nets.masking import Size, extended, inside, shrunk
+
+CELL = 4
+"""Pixels along one side of a cell, the grid of the features."""
+LEVEL = 1 / 255
+Pixels = Float[Array, "n h w 1"]
+Masks = tuple[Pixels | None, Pixels | None]
+"""Where the infrared and the visible image show something (1) or not (0); None for everywhere."""
+_FLAT = 1e-12  # product of two contrasts' energies up to which there is nothing to correlate
+_NOISE_LEVELS = tuple(LEVEL * 2.0 ** (-6 + i / 6) for i in range(73))
+_NOISE_QUANTILE, _QUANTILE_TO_SIGMA = 0.25, 1.09  # that quantile of white noise's own estimates lies a little lower
+_LAPLACIAN_TO_SIGMA = math.sqrt(math.pi / 2) / 6  # Immerkaer 1996
+
+
+class Probe(NamedTuple):
+    """How an encoder answers what shows nothing, (k,) each.
+
+    Attributes:
+        black: Features of flat black.
+        white: Features of flat white.
+        noise: Standard deviation of the features of white noise of unit deviation.
+    """
+
+    black: Float[Array, " k"]
+    white: Float[Array, " k"]
+    noise: Float[Array, " k"]
+
+    def flat(self, level: Float[Array, "*shape 1"]) -> Float[Array, "*shape k"]:
+        """Features of a flat image of a level in [0, 1]; gray has none."""
+        return jnp.maximum(2 * level - 1, 0) * self.white + jnp.maximum(1 - 2 * level, 0) * self.black
+
+
+class Statistics(NamedTuple):
+    """What the rule knows of whole images; for a video it is averaged over frames. Infrared first, then visible.
+
+    Attributes:
+        mean: Mean of each image, in [0, 1].
+        noise: Standard deviation of each image's noise, in [0, 1].
+        same: Correlation gate of each pair: near 1 only for two copies of one image.
+    """
+
+    mean: Float[Array, "m 1 1 1"]
+    noise: Float[Array, "m 1 1 1"]
+    same: Float[Array, "n 1 1 1"]
+
+
+class Sums(NamedTuple):
+    """What `Statistics` are computed from; sums of tiles add up.
+
+    Attributes:
+        moments: Of pixels that are image in both: count, ir, vis, and their squares and product about mid gray.
+        counts: Cells whose noise is below each of 73 levels, of the infrared and the visible image.
+    """
+
+    moments: Float[Array, "n 6"]
+    counts: Float[Array, "n 2 b"]
+
+
+def probe(encode: Callable[[Pixels], Float[Array, "n h4 w4 k"]]) -> Probe:
+    """Answers of an encoder of images in [0, 1]."""
+    side = 96
+    noise = 0.05 * jax.random.normal(jax.random.key(0), (1, side, side, 1))
+    images = jnp.concatenate([jnp.full_like(noise, level) for level in (0.0, 1.0, 0.5)] + [0.5 + noise])
+    middle = slice(side // CELL // 2 - 6, side // CELL // 2 + 6)
+    black, white, gray, noisy = encode(images)[:, middle, middle]
+    deviation = jnp.sqrt(jnp.mean((noisy - gray) ** 2, axis=(0, 1))) / 0.05
+    return Probe(black.mean(axis=(0, 1)), white.mean(axis=(0, 1)), deviation)
+
+
+def sums(
+    ir: Pixels, vis: Pixels, size: Size | None = None, valid: Masks = (None, None), counted: Pixels | None = None
+) -> Sums:
+    """Sums over one image or tile.
+
+    Args:
+        ir: Infrared images in [0, 1].
+        vis: Visible images.
+        size: Rows and columns that are image.
+        valid: Where the images show something.
+        counted: Mask of the pixels of a tile that no other tile counts.
+    """
+    size = ir.shape[1:3] if size is None else size
+    around = ((0, 0), (0, -ir.shape[1] % CELL), (0, -ir.shape[2] % CELL), (0, 0))  # else pooling would count copies
+    ir, vis = (jnp.pad(x, around, mode="edge") for x in (ir, vis))
+    weight = jnp.broadcast_to(inside(ir, size), ir.shape).astype(ir.dtype)
+    for mask in (*valid, counted):
+        weight = weight if mask is None else weight * jnp.pad(mask, around)
+    a, b = (ir - 0.5) * weight, (vis - 0.5) * weight
+    moments = pooled(jnp.concatenate([weight, a, b, a * a, b * b, a * b]), CELL)
+    moments = CELL**2 * jnp.sum(moments, axis=(1, 2, 3)).reshape(6, -1).T
+    whole = (pooled(weight, CELL) > 0.99).astype(ir.dtype)
+    counts = _noise_counts(jnp.concatenate([ir, vis]), jnp.concatenate([whole, whole]))
+    return Sums(moments, jnp.stack(jnp.split(counts, 2), axis=1))
+
+
+def statistics(total: Sums) -> Statistics:
+    """Statistics of whole images from their sums."""
+    count, *rest = (x[:, None, None, None] for x in jnp.moveaxis(total.moments, -1, 0))
+    a, b, aa, bb, ab = (x / jnp.maximum(count, 1) for x in rest)
+    noise = jnp.concatenate([_noise(total.counts[:, i])[:, None, None, None] for i in range(2)])
+    energy = jnp.maximum(aa - a * a, 0) * jnp.maximum(bb - b * b, 0)
+    return Statistics(jnp.concatenate([a, b]) + 0.5, noise, correlation_gate(ab - a * b, energy))
+
+
+def correlation_gate(product: Float[Array, "n 1 1 1"], energy: Float[Array, "n 1 1 1"]) -> Float[Array, "n 1 1 1"]:
+    """Fourth power of a correlation, 0 where it is negative: near 1 only for near copies.
+
+    Args:
+        product: Mean of the two contrasts' product.
+        energy: Product of the means of their squares.
+    """
+    # Two where's: the root has no finite derivative at 0, and the unused branch must not reach it.
+    flat = energy <= _FLAT
+    correlation = jnp.where(flat, 0.0, product / jnp.sqrt(jnp.where(flat, 1.0, energy)))
+    return jnp.maximum(correlation, 0.0) ** 4
+
+
+def fill_invalid(x: Pixels, valid: Pixels, size: Size | None = None) -> Pixels:
+    """The image, and where it is invalid a wide mean of its valid surroundings, so that no edge shows there."""
+    cells = shrunk(size, CELL)
+    weight, value = pooled(valid, CELL), pooled(x * valid, CELL)
+    filled = jnp.sum(value, axis=(1, 2), keepdims=True) / jnp.maximum(jnp.sum(weight, axis=(1, 2), keepdims=True), 1e-6)
+    for sigma in (8.0, 2.0, 0.7):
+        near = blurred(weight, sigma, cells)
+        mean = blurred(value, sigma, cells) / jnp.maximum(near, 1e-6)
+        filled = filled + jnp.clip(8 * near, 0, 1) * (mean - filled)
+    return jnp.where(valid > 0, x, enlarged(extended(filled, cells), CELL, x.shape[1:3]))
+
+
+def _noise_counts(x: Pixels, whole: Float[Array, "n h4 w4 1"]) -> Float[Array, "n b"]:
+    """Cells whose Laplacian difference, scaled to noise, is below each level; clipped cells are left out."""
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    across = padded[:, :, :-2] - 2 * padded[:, :, 1:-1] + padded[:, :, 2:]
+    response = jnp.abs(across[:, :-2] - 2 * across[:, 1:-1] + across[:, 2:])
+    noise = blurred(pooled(response, CELL), 0.7) * _LAPLACIAN_TO_SIGMA
+    level = pooled(x, CELL)
+    usable = whole * (level > 2 * LEVEL) * (level < 253 * LEVEL)
+    below = (noise < jnp.asarray(_NOISE_LEVELS, x.dtype)).astype(x.dtype).reshape(len(x), -1, len(_NOISE_LEVELS))
+    return jnp.matmul(usable.reshape(len(x), 1, -1), below)[:, 0]  # as a product: XLA's own sum is five times slower
+
+
+def _noise(counts: Float[Array, "n b"]) -> Float[Array, " n"]:
+    """The quantile of the counted cells' noise, interpolated between the levels; 0 where nothing was counted."""
+    wanted = _NOISE_QUANTILE * counts[:, -1:]
+    below = jnp.concatenate([jnp.zeros_like(wanted), counts[:, :-1]], axis=1)
+    part = jnp.clip((wanted - below) / jnp.maximum(counts - below, 1e-6), 0, 1)
+    steps = jnp.diff(jnp.asarray(_NOISE_LEVELS, counts.dtype), prepend=0.0)
+    return _QUANTILE_TO_SIGMA * jnp.sum(part * steps, axis=1)
