@@ -78,9 +78,10 @@ def run_trials(mutations: Iterable[Mutation], tree: Path, kept: Path) -> Iterato
             yield done[key]
             continue
         result = Result(key, *_try(mutation, tree, plain))
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with kept.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(result)) + "\n")
+        if result.outcome in (NOTICED, SURVIVED):  # the others take no time, and may be mended elsewhere
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(dataclasses.asdict(result)) + "\n")
         yield result
 
 

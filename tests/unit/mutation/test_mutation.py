@@ -50,7 +50,7 @@ def test_outcomes_and_going_on(tree):
     written = kept.read_text()
     assert list(run_trials(entries, tree / "copy", kept)) == results
     assert kept.read_text() == written
-    assert read_results(kept) == results
+    assert read_results(kept) == results[:2]
 
     (tree / "copy" / "tests" / "test_toy.py").write_text(
         "from camfuse_jax.toy import twice\n\n\ndef test_twice():\n    assert twice(2) == 4\n"
