@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10  # failures named in the closing line
 _VIDEO_ENDINGS = (".mp4", ".mkv")
+_USUAL_OUT = Path("fused")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Fuse:
 
     ir: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[IR]")] = None
     vis: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[VIS]")] = None
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("fused")
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = _USUAL_OUT
     pattern: tuple[str, str] | None = None
     csv: Path | None = None
     json: bool = False
@@ -190,7 +191,8 @@ class Fuse:
 
         assert self.ir is not None
         assert self.vis is not None
-        result = fuse_video(VideoJob(self.ir, self.vis, self.out, self.settings, self.video))
+        out = None if self.video.show and self.out == _USUAL_OUT else self.out  # shown only
+        result = fuse_video(VideoJob(self.ir, self.vis, out, self.settings, self.video))
         if not self.json:
             self._print_video(result)
         return {"version": package_version(), "weights": self.settings.weights, "video": result.as_json()}, None
@@ -213,12 +215,15 @@ class Fuse:
             print(f"{name} source: {source}" + (f", {rate:g} frames/s" if rate else ""))
         if self.settings.dry_run:
             count = "until it is stopped" if result.planned is None else f"{result.planned} frames"
-            print(f"would write: {result.out}, {count}, sound: {result.audio or 'none'}")
+            print(f"would write: {result.out or 'nothing'}, {count}, sound: {result.audio or 'none'}")
         else:
             lasts = (result.last or 0) - (result.first or 0) + 1 / (result.vis_rate or 25)
-            print(f"fused: {result.out}, {result.frames} frames, {lasts:.2f} s, sound: {result.audio or 'none'}")
+            print(
+                f"{'fused: ' + str(result.out) if result.out else 'shown'}, {result.frames} frames, {lasts:.2f} s, sound: {result.audio or 'none'}"
+            )
         if result.reached is not None:
-            print(f"reached: {result.reached:.1f} frames/s")
+            delay = "" if result.delay is None else f", {1000 * result.delay:.0f} ms after a frame's arrival"
+            print(f"reached: {result.reached:.1f} frames/s{delay}")
         if result.tolerance:
             print(f"matched: nearest in time, at most {1000 * result.tolerance:.1f} ms apart", file=sys.stderr)
         for count, why in ((result.alone, "no infrared frame near enough"), (result.dropped, "came while fusing")):

@@ -69,13 +69,12 @@ def test_nothing_is_replaced_and_sources_least_of_all(videos, weights, capsys):
     assert main([*common, "-o", "vis.mp4", "--force"]) == 2
     assert main([*common, "-o", "o.gif"]) == 2
     assert main([*common, "-o", "n.mp4", "--overlay"]) == 2
-    assert main([*common, "-o", "n.mp4", "--rule", "adaptive"]) == 2
     assert main([*common, "-o", "n.mp4", "--offset", "5"]) == 3
     assert main([*common, "-o", "n.mp4", "--fps", "0"]) == 2
     assert main([*common, "-o", "o.mp4/n.mp4"]) == 5
     assert main(["fuse", "ir.mp4", "live:vis.mp4", "--weights", str(weights), "-o", "n.mp4"]) == 2
     told = capsys.readouterr().err
-    assert all(text in told for text in ("--force", "one of the sources", "o.gif", "--overlay", "flicker", "overlap"))
+    assert all(text in told for text in ("--force", "one of the sources", "o.gif", "--overlay", "overlap"))
     assert (here / "o.mp4").read_bytes() == b"mine"
     assert _listing(here) == ["ir.mp4", "o.mp4", "vis.mp4"]
     assert main([*common, "-o", "o.mp4", "--force", "--seconds", "0.4", "--no-audio"]) == 0
@@ -137,6 +136,81 @@ def test_two_sequences_of_other_rates_with_constant_ranges(here, weights):
     write_picture(here / "vis" / "v3.png", texture(3, height=62))
     assert main(["fuse", "ir", "vis", "-o", "p.mp4", *options]) == 3
     assert not (here / "p.mp4").exists()
+
+
+def test_a_phones_rotation_counts_as_it_is_shown(here, weights, capsys):
+    """As in the case `video_rotation`: the right pair is fused, the wrong one refused, in a dry run too."""
+    frames = [texture(index, seed=1) for index in range(8)]
+    write_video(here / "ir.mp4", frames, 10)
+    write_video(here / "phone.mp4", [np.ascontiguousarray(np.rot90(f)) for f in frames], 10, display=(-90,))
+    write_video(here / "flag_only.mp4", frames, 10, display=(-90,))
+    common = ["--weights", str(weights), "-o", "o", "--force", "--gray"]
+    assert main(["fuse", "ir.mp4", "phone.mp4", *common, "--dry-run"]) == 0
+    assert "8 frames" in capsys.readouterr().out
+    assert main(["fuse", "ir.mp4", "phone.mp4", *common]) == 0
+    first = read_picture(here / "o" / "frame_000001.png").samples
+    luma = np.ascontiguousarray(read_video(here / "ir.mp4")[1][0, ..., 1])
+    expected = np.asarray(fuse(small_params(), luma, luma))
+    assert np.abs(first.astype(int) - expected).mean() < 2  # two pictures of one thing, both upright
+    for extra in (["--dry-run"], []):
+        assert main(["fuse", "ir.mp4", "flag_only.mp4", *common, *extra]) == 3
+        assert "96 x 64 pixels but flag_only.mp4 has 64 x 96" in capsys.readouterr().err
+
+
+def test_a_clock_that_begins_late_is_no_offset(here, weights):
+    """A recording that was cut keeps its old times; both count from their first frame."""
+    write_video(here / "ir.mkv", [texture(index, seed=1) for index in range(8)], 10, begin=7.0)
+    write_video(here / "vis.mp4", [texture(index, seed=2) for index in range(8)], 10)
+    assert main(["fuse", "ir.mkv", "vis.mp4", "-o", "o.mkv", "--weights", str(weights)]) == 0
+    np.testing.assert_allclose(read_video(here / "o.mkv")[0], np.arange(8) / 10, atol=2e-3)
+
+
+def test_the_dry_run_refuses_what_the_run_refuses(videos, weights, capsys):
+    here, _ = videos
+    write_video(here / "small.mp4", [texture(index, height=48) for index in range(12)], 10)
+    write_video(
+        here / "noise.mp4",
+        [np.random.default_rng(i).integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8) for i in range(12)],
+        10,
+    )
+    write_picture(here / "still.png", texture(0))
+    (here / "file").write_bytes(b"")
+    (here / "there.mp4").write_bytes(b"mine")
+    wrong = {
+        "sizes": ["ir.mp4", "small.mp4", "-o", "n.mp4"],
+        "alignment": ["noise.mp4", "vis.mp4", "-o", "n.mp4", "--align", "translation"],
+        "still": ["still.png", "vis.mp4", "-o", "n.mp4"],
+        "overlap": ["ir.mp4", "vis.mp4", "-o", "n.mp4", "--offset", "9"],
+        "folder": ["ir.mp4", "vis.mp4", "-o", "file/n.mp4"],
+        "exists": ["ir.mp4", "vis.mp4", "-o", "there.mp4"],
+        "range": ["ir.mp4", "vis.mp4", "-o", "n.mp4", "--ir-range", "fixed:300,400"],
+        "live": ["live:small.mp4", "live:vis.mp4", "-o", "n.mkv"],
+    }
+    for what, arguments in wrong.items():
+        told = []
+        for extra in ([], ["--dry-run"]):
+            code = main(["fuse", *arguments, "--weights", str(weights), *extra])
+            told.append((code, capsys.readouterr().err.strip().splitlines()[-1]))
+        assert told[0] == told[1], what
+        assert told[0][0] in (2, 3, 5), what
+    assert not list(here.glob("n.*"))
+
+
+def test_a_fused_stream_is_shown_and_only_shown(videos, weights, capsys, monkeypatch):
+    pytest.importorskip("pygame")
+    here, _ = videos
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    before = _listing(here)
+    arguments = ["fuse", "live:ir.mp4", "live:vis.mp4", "--weights", str(weights), "--show", "--seconds", "0.7"]
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["video"]
+    assert told["out"] is None
+    assert told["frames"] > 0
+    assert 0 <= told["delay"] < 2
+    assert _listing(here) == before
+    assert main(["fuse", "ir.mp4", "vis.mp4", "--weights", str(weights), "--show", "-o", "o.mp4"]) == 0
+    assert len(read_video(here / "o.mp4")[0]) == 28
+    assert "frames/s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("which", ["ir.mp4", "vis.mp4"])
