@@ -19,9 +19,9 @@ from camfuse_jax.nets.masking import Size, extended, shrunk
 
 Cells = Float[Array, "n h4 w4 1"]
 Features = Float[Array, "m h4m w4m k"]
-_SILENT = 0.5 * LEVEL  # noise so weak that neither image has anything to show
-_WARM_SLOPE = 6 * LEVEL
-_BAND_SHARES = (0.82, 0.25, 0.12)  # of white noise's deviation in the bands between blurs of 0, 1, 2 and 4 pixels
+SILENT = 0.5 * LEVEL  # noise so weak that neither image has anything to show
+WARM_SLOPE = 6 * LEVEL
+BAND_SHARES = (0.82, 0.25, 0.12)  # of white noise's deviation in the bands between blurs of 0, 1, 2 and 4 pixels
 
 
 def blend(
@@ -88,7 +88,7 @@ def ir_log_odds(
     change = features - answers.flat(bases)
     energy = jnp.maximum(change**2 - (2 * config.denoise * known.noise * answers.noise) ** 2, 0)
     activity = _channel_sums(energy, weights[0] ** 2)
-    silent = _SILENT**2 * jnp.sum(jnp.mean(weights[0], axis=0) ** 2 * answers.noise**2)
+    silent = SILENT**2 * jnp.sum(jnp.mean(weights[0], axis=0) ** 2 * answers.noise**2)
     sigma = config.activity_sigma / CELL / math.sqrt(2)
     # Twice, as one Gaussian ends at three deviations: next to strong edges the logarithm shows that end as a step.
     levels = jnp.log(silent + blurred(blurred(activity, sigma, cells), sigma, cells))
@@ -115,7 +115,7 @@ def warmth(config: SpatialConfig, ir: Pixels, ir_cells: Cells, size: Size | None
         around = blurred(near, 2.5, coarse_size)
     around = enlarged(extended(around, coarse_size), 2, ir_cells.shape[1:3])
     around = enlarged(extended(around, cells), CELL, ir.shape[1:3])
-    return jax.nn.sigmoid((blurred_pixels(ir, 1.0) - around - margin) / _WARM_SLOPE)
+    return jax.nn.sigmoid((blurred_pixels(ir, 1.0) - around - margin) / WARM_SLOPE)
 
 
 def reach(config: SpatialConfig) -> int:
@@ -150,7 +150,7 @@ def _denoised(
 
     def shrink(detail: Pixels) -> Pixels:
         blurs = [both, *(blurred_pixels(both, sigma) for sigma in (1.0, 2.0, 4.0))]
-        for fine, coarse, part in zip(blurs[:-1], blurs[1:], _BAND_SHARES, strict=True):
+        for fine, coarse, part in zip(blurs[:-1], blurs[1:], BAND_SHARES, strict=True):
             band = fine - coarse
             energy = up(blurred(pooled(band * band, CELL), 1.0)) + 1e-9
             keep = jnp.maximum(energy - 1.5 * (part * noise) ** 2, 0) / energy

@@ -17,10 +17,10 @@ LEVEL = 1 / 255
 Pixels = Float[Array, "n h w 1"]
 Masks = tuple[Pixels | None, Pixels | None]
 """Where the infrared and the visible image show something (1) or not (0); None for everywhere."""
-_FLAT = 1e-12  # product of two contrasts' energies up to which there is nothing to correlate
-_NOISE_LEVELS = tuple(LEVEL * 2.0 ** (-6 + i / 6) for i in range(73))
-_NOISE_QUANTILE, _QUANTILE_TO_SIGMA = 0.25, 1.09  # that quantile of white noise's own estimates lies a little lower
-_LAPLACIAN_TO_SIGMA = math.sqrt(math.pi / 2) / 6  # Immerkaer 1996
+FLAT = 1e-12  # product of two contrasts' energies up to which there is nothing to correlate
+NOISE_LEVELS = tuple(LEVEL * 2.0 ** (-6 + i / 6) for i in range(73))
+NOISE_QUANTILE, QUANTILE_TO_SIGMA = 0.25, 1.09  # that quantile of white noise's own estimates lies a little lower
+LAPLACIAN_TO_SIGMA = math.sqrt(math.pi / 2) / 6  # Immerkaer 1996
 
 
 class Probe(NamedTuple):
@@ -121,7 +121,7 @@ def correlation_gate(product: Float[Array, "n 1 1 1"], energy: Float[Array, "n 1
         energy: Product of the means of their squares.
     """
     # Two where's: the root has no finite derivative at 0, and the unused branch must not reach it.
-    flat = energy <= _FLAT
+    flat = energy <= FLAT
     correlation = jnp.where(flat, 0.0, product / jnp.sqrt(jnp.where(flat, 1.0, energy)))
     return jnp.maximum(correlation, 0.0) ** 4
 
@@ -143,17 +143,17 @@ def _noise_counts(x: Pixels, whole: Float[Array, "n h4 w4 1"]) -> Float[Array, "
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     across = padded[:, :, :-2] - 2 * padded[:, :, 1:-1] + padded[:, :, 2:]
     response = jnp.abs(across[:, :-2] - 2 * across[:, 1:-1] + across[:, 2:])
-    noise = blurred(pooled(response, CELL), 0.7) * _LAPLACIAN_TO_SIGMA
+    noise = blurred(pooled(response, CELL), 0.7) * LAPLACIAN_TO_SIGMA
     level = pooled(x, CELL)
     usable = whole * (level > 2 * LEVEL) * (level < 253 * LEVEL)
-    below = (noise < jnp.asarray(_NOISE_LEVELS, x.dtype)).astype(x.dtype).reshape(len(x), -1, len(_NOISE_LEVELS))
+    below = (noise < jnp.asarray(NOISE_LEVELS, x.dtype)).astype(x.dtype).reshape(len(x), -1, len(NOISE_LEVELS))
     return jnp.matmul(usable.reshape(len(x), 1, -1), below)[:, 0]  # as a product: XLA's own sum is five times slower
 
 
 def _noise(counts: Float[Array, "n b"]) -> Float[Array, " n"]:
     """The quantile of the counted cells' noise, interpolated between the levels; 0 where nothing was counted."""
-    wanted = _NOISE_QUANTILE * counts[:, -1:]
+    wanted = NOISE_QUANTILE * counts[:, -1:]
     below = jnp.concatenate([jnp.zeros_like(wanted), counts[:, :-1]], axis=1)
     part = jnp.clip((wanted - below) / jnp.maximum(counts - below, 1e-6), 0, 1)
-    steps = jnp.diff(jnp.asarray(_NOISE_LEVELS, counts.dtype), prepend=0.0)
-    return _QUANTILE_TO_SIGMA * jnp.sum(part * steps, axis=1)
+    steps = jnp.diff(jnp.asarray(NOISE_LEVELS, counts.dtype), prepend=0.0)
+    return QUANTILE_TO_SIGMA * jnp.sum(part * steps, axis=1)

@@ -51,7 +51,7 @@ def pixel_reach(params: Params) -> int:
     net, layers = params.net, range(len(ENCODER_STRIDES))
     encoder = SHRINK + SHRINK if net.kind == "shallow" else sum(math.prod(ENCODER_STRIDES[:i]) for i in layers)
     if params.fusion.rule == "spatial":
-        return encoder + net.margin + spatial.reach(params.fusion)
+        return encoder + net.margin + spatial.reach(params.fusion.spatial)
     decoder, cell = SHRINK, SHRINK
     for layer in range(1, len(net.decoder_widths) + 1) if net.kind == "deep" else ():
         if layer in UPSAMPLED_BEFORE:
@@ -114,7 +114,7 @@ def fuse_tiled(params: Params, ir: np.ndarray, vis: np.ndarray, *, memory: int) 
     Raises:
         ResourceError: A tile that holds what the rule's blurs reach does not fit.
     """
-    size, step = ir.shape, SHRINK * math.prod(params.net.strides)
+    size, step = ir.shape, math.lcm(SHRINK * math.prod(params.net.strides), 2 * SHRINK)  # warmth is found on 8x8 pixels
     overlap = -(-pixel_reach(params) // step) * step
     shapes = tile_shapes(size, overlap, step, memory // memory_needed(params, 1))
     if not shapes:
