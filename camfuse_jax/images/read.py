@@ -1,5 +1,6 @@
 """The one way in: a file or its content as a picture, decoded without changing a value."""
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -174,11 +175,10 @@ def _content(source: str | os.PathLike[str] | bytes, name: object, limits: Limit
 def _decode(data: bytes, header: Header, name: object, limits: Limits) -> Decoded:
     notes: tuple[str, ...] = ()
     if thermal.is_readable(header.radiometric):
-        try:
+        with contextlib.suppress(InputError):
             return _decode_apart(data, header, name, limits)
-        except InputError as error:
-            notes = (f"its {header.radiometric} raw data cannot be read and the drawn picture is used: {error.what}",)
-            header = header._replace(radiometric="")
+        notes = (f"its {header.radiometric} raw data is damaged or of an unknown kind; the drawn picture is used",)
+        header = header._replace(radiometric="")
     elif header.radiometric:
         notes = (thermal.unread_note(header.radiometric),)
     decode = _decode_apart if header.isolated else _decode_here

@@ -3,6 +3,7 @@
 import struct
 import zlib
 
+import hostile_images
 import numpy as np
 import pytest
 import tifffile
@@ -79,6 +80,25 @@ def test_any_damage_is_read_or_refused_by_name(tmp_path, kind):
             refused += 1
             assert kind in str(error)
     assert refused > 60
+
+
+def test_hostile_files_fail_alone(place, capsys):
+    """One bad file ended the folder, or never let it end."""
+    names = ["loop.tif", "samples.tif", "chunks.png", "scans.jpg", "size.webp"]
+    for name, content in hostile_images.refused().items():
+        if name in names:
+            (place / "ir").mkdir(exist_ok=True)
+            (place / "ir" / name).write_bytes(content)
+            write_picture(place / "vis" / f"{name.split('.')[0]}.png", hostile_images.GRAY)
+    (place / "ir" / "self.png").symlink_to("self.png")
+    write_picture(place / "vis" / "self.png", hostile_images.GRAY)
+    for good in ("a", "z"):
+        write_picture(place / "ir" / f"{good}.png", hostile_images.GRAY)
+        write_picture(place / "vis" / f"{good}.png", 255 - hostile_images.GRAY)
+    assert _fuse("ir", "vis", "-o", "o") == 1
+    told = capsys.readouterr().err
+    assert sorted(path.name for path in (place / "o").glob("*.png")) == ["a.png", "z.png"]
+    assert all(name in told for name in (*names, "self"))
 
 
 def test_files_that_are_no_images(place, capsys):

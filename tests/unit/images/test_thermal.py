@@ -50,9 +50,7 @@ def test_damaged_raw_data_leaves_the_drawn_picture_and_says_why():
     )
     picture = read_picture(content, name="x.jpg")
     assert picture.size == (48, 64)
-    assert any(
-        note.startswith("its FLIR raw data cannot be read and the drawn picture is used") for note in picture.notes
-    )
+    assert any(note.startswith("its FLIR raw data is damaged or of an unknown kind") for note in picture.notes)
 
 
 def test_an_extra_is_named_for_degrees_of_counts(monkeypatch):
