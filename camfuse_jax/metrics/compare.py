@@ -17,15 +17,8 @@ MEAN_RANKS = {"score": "mean rank", "picture": "picture rank"}
 class Significance:
     """A paired test of one method against the reference on one metric.
 
-    Attributes:
-        method: The other method.
-        metric: Metric key.
-        images: Number of images on which both have a value.
-        wins: Images on which the method is better than the reference.
-        losses: Images on which it is worse; the rest are ties.
-        median_difference: Median over images of method minus reference.
-        p: Two-sided p of Wilcoxon's signed-rank test; 1 if all images tie.
-        p_holm: p corrected after Holm over all tests of the metric's family made in one call.
+    Of `images` on which both have a value, the method is better on `wins` and worse on `losses`; the median is that of
+    method minus reference; `p` is Wilcoxon's, two-sided, 1 if all tie, and `p_holm` corrected over its family of metrics.
     """
 
     method: str
@@ -42,9 +35,6 @@ def ranks(tables: Sequence[ScoreTable]) -> dict[str, dict[str, float]]:
     """Rank the methods by their means, 1 is best; equal means share the mean of their ranks.
 
     Diagnostics (direction `none`) and metrics without a mean for some method are left out.
-
-    Args:
-        tables: One per method, all of the same images and protocol.
 
     Returns:
         Method to metric key to rank; under `"mean rank"` and `"picture rank"` the means over the ranked scores and
@@ -72,14 +62,8 @@ def ranks(tables: Sequence[ScoreTable]) -> dict[str, dict[str, float]]:
 def significance(tables: Sequence[ScoreTable], *, against: str) -> list[Significance]:
     """Compare every method with one of them, image by image (Wilcoxon signed-rank, two-sided).
 
-    Holm's correction is over all tests of a family, so that picture measures change nothing about the scores.
-
-    Args:
-        tables: One per method, all of the same images and protocol.
-        against: The method that the others are compared with.
-
-    Returns:
-        One result per other method and ranked metric; a metric without images in common gives none.
+    One result per other method and ranked metric; a metric without images in common gives none. Holm's correction is
+    over all tests of a family, so that picture measures change nothing about the scores.
 
     Raises:
         InputError: As `ranks`.

@@ -96,12 +96,7 @@ def named_folders(texts: Sequence[str]) -> dict[str, Path]:
 
 
 def folders_or_peers(texts: Sequence[str], dataset: str) -> dict[str, Path]:
-    """As `named_folders`; without any, the methods `METHOD/DATASET` of the folder that CAMFUSE_PEERS names.
-
-    Raises:
-        InputError: If CAMFUSE_PEERS names no folder.
-        UsageError: As `named_folders`.
-    """
+    """As `named_folders`; without any, the methods `METHOD/DATASET` of the folder that CAMFUSE_PEERS names."""
     named = os.environ.get(PEERS_VARIABLE)
     if texts or not named:
         return named_folders(texts)
@@ -131,7 +126,7 @@ def evaluate_dataset(
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         rule: Fusion rule instead of the one that the weights bring.
         others: `NAME=DIR` of other methods' fused images.
-        metrics: `paper` for the paper's five, the noise estimate and the picture measures; `all` for all.
+        metrics: Key of `METRIC_SETS`.
         protocol: Metric definitions.
     """
     folders = named_folders(others)

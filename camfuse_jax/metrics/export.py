@@ -75,16 +75,8 @@ def write_tables(
 ) -> list[Path]:
     """Write `NAME.csv` and `NAME.json` per method, and `TITLE.md` and `TITLE.json` for all together.
 
-    The common files hold means, standard deviations, ranks per metric and, with `against`, the paired tests.
-
-    Args:
-        tables: One per method, all of the same images and protocol.
-        out: Folder, created if need be.
-        against: Method to test the others against (`compare.significance`); None for no test.
-        title: Name of the two common files.
-
-    Returns:
-        The files written.
+    The common files hold means, standard deviations, ranks per metric and, with `against`, the paired tests of the
+    others against that method. Returns the files written.
 
     Raises:
         InputError: The tables are not comparable.

@@ -64,11 +64,7 @@ AVERAGING_RULE = "arithmetic mean over images for which the metric is defined; s
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of this name.
-
-    Raises:
-        UsageError: No such protocol; the known ones are listed.
-    """
+    """The protocol of this name; UsageError that lists the known ones if there is none."""
     if name not in PROTOCOLS:
         raise UsageError(f"There is no protocol {name!r}.", f"Known: {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]
@@ -81,15 +77,10 @@ def provenance_tag(protocol: str, keys: Sequence[str], images: Sequence[str], so
     versions, and an id over all but the versions, by which two tables can be told comparable.
     """
     chosen = find_protocol(protocol)
-    definitions = {}
-    for key in keys:
-        metric = chosen.metric(key)
-        definitions[key] = {
-            "definition": metric.key,
-            "formula": metric.formula,
-            "range": metric.value_range,
-            "better": metric.direction,
-        }
+    definitions = {
+        key: {"definition": m.key, "formula": m.formula, "range": m.value_range, "better": m.direction}
+        for key, m in ((key, chosen.metric(key)) for key in keys)
+    }
     facts: dict[str, object] = {
         "protocol": chosen.name,
         "note": chosen.note,
@@ -120,12 +111,9 @@ def _versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ImageScores:
-    """The metrics of one fused image.
+    """The metrics of one fused image: value, None where undefined (never NaN), and the reason for those that are None.
 
-    Attributes:
-        values: Metric key to value; None where the metric is undefined for this image, never NaN.
-        undefined: Metric key to the reason, for those that are None.
-        weights: Metric key to how much this image counts in the mean; 1 where there is none.
+    `weights` says how much the image counts in a mean; 1 where there is none.
     """
 
     values: dict[str, float | None]
@@ -151,9 +139,6 @@ def score_image(
         metrics: Keys of the registry.
         protocol: Which definition stands behind each key: `"paper"`, `"cddfuse"` or `"tang"`.
         facts: Of these sources, to be used again for other fused images.
-
-    Returns:
-        A value or a reason for every key.
 
     Raises:
         InputError: The images are not gray images of one size with finite levels in [0, 255].

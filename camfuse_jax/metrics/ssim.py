@@ -28,14 +28,9 @@ def structural_similarity(a: ArrayLike, b: ArrayLike, *, border: str = "replicat
 
     Source: Wang et al., IEEE TIP 13, 2004.
 
-    Args:
-        a: Gray image (h, w) in [0, 255].
-        b: Gray image of the same shape.
-        border: `"replicate"` repeats the border pixels and averages the map over the whole image (MATLAB's `ssim`; any
-            size from 1 x 1). `"crop"` averages over windows wholly inside (scikit-image, piq; from 11 x 11).
-
-    Returns:
-        A value in [-1, 1]; 1 for identical images, constant ones included.
+    In [-1, 1]; 1 for identical images, constant ones included. Border `"replicate"` repeats the border pixels and
+    averages the map over the whole image (MATLAB's `ssim`; any size from 1 x 1), `"crop"` averages over windows wholly
+    inside (scikit-image, piq; from 11 x 11).
     """
     a, b = as_gray(a, name="a"), as_gray(b, name="b")
     require_same_shape(a=a, b=b)
@@ -54,13 +49,6 @@ def ms_ssim(a: ArrayLike, b: ArrayLike) -> float:
     Windows wholly inside, 2 x 2 means between scales, an odd last row or column is dropped. A negative mean
     keeps its sign under the fractional exponent: sign(x) |x|^w. (piq and others set it to 0.)
     Source: Wang, Simoncelli and Bovik, Asilomar 2003.
-
-    Args:
-        a: Gray image (h, w) in [0, 255].
-        b: Gray image of the same shape.
-
-    Returns:
-        A value in [-1, 1]; 1 for identical images.
     """
     a, b = as_gray(a, name="a"), as_gray(b, name="b")
     require_same_shape(a=a, b=b)

@@ -35,11 +35,8 @@ FusedImages = Mapping[str, ImageOrFile] | Callable[[ArrayLike, ArrayLike], Array
 class ScoreTable:
     """What one method scores.
 
-    Attributes:
-        method: Its name.
-        metrics: Metric keys, in column order.
-        rows: Image name to its scores, in the order of the pairs.
-        tag: How they were made (see `protocol.provenance_tag`).
+    `metrics` are keys in column order, `rows` hold each image's scores in the order of the pairs, and `tag` says how
+    they were made (see `protocol.provenance_tag`).
     """
 
     method: str
@@ -125,9 +122,6 @@ def score_methods(
         protocol: `"paper"`, `"cddfuse"` or `"tang"`.
         workers: Threads; 0 takes one per processor.
 
-    Returns:
-        One table per method.
-
     Raises:
         InputError: No pairs, a name twice; fused images that are missing or of another size than their sources (all
             are listed, before anything is computed); or an image that cannot be used.
@@ -172,22 +166,19 @@ def score_folders(
     baselines: bool = True,
     workers: int = 0,
 ) -> list[ScoreTable]:
-    """Score several methods on the same sources.
+    """Score several methods on the same sources; the rest as `score_methods`.
 
     Args:
         pairs: The sources.
-        folders: Method name to its folder of `NAME.*`, one image per pair; images of no pair are passed over.
+        folders: Method name to its folder of `NAME.*`, one image per pair.
         metrics: Keys of the registry.
-        protocol: `"paper"`, `"cddfuse"` or `"tang"`.
+        protocol: Metric definitions.
         others: Methods whose images are in memory or made by a function (ours, say), by name. They come first.
         baselines: Whether to append average, maximum and contrast-preserving sum.
         workers: Threads; 0 takes one per processor.
 
-    Returns:
-        One table per method: `others`, `folders`, baselines, in this order.
-
     Raises:
-        InputError: A folder is absent, or its images are missing or wrongly sized (all are listed).
+        InputError: A folder is absent, or its images do not fit.
         UsageError: Two methods of one name, or an unknown metric or protocol.
     """
     methods: list[tuple[str, FusedImages]] = list((others or {}).items())
@@ -226,16 +217,12 @@ def _check_names(names: Sequence[str]) -> None:
         raise InputError(f"Pairs given twice: {listing(doubles)}.", "Give each pair once.")
 
 
-def _is_file(image: ImageOrFile) -> bool:
-    return isinstance(image, str | os.PathLike)
-
-
 def _load(image: ImageOrFile, name: str) -> np.ndarray:
-    return read_gray(Path(image)) if _is_file(image) else as_gray(image, name=name)
+    return read_gray(Path(image)) if isinstance(image, str | os.PathLike) else as_gray(image, name=name)
 
 
 def _shape(image: ImageOrFile) -> tuple[int, ...]:
-    return picture_size(image) if _is_file(image) else as_gray(image).shape
+    return picture_size(image) if isinstance(image, str | os.PathLike) else as_gray(image).shape
 
 
 def _by(shape: Sequence[int]) -> str:

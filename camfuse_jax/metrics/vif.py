@@ -26,13 +26,8 @@ def vif(reference: ArrayLike, image: ArrayLike) -> float:
 
     Source: Sheikh and Bovik, IEEE TIP 15, 2006, in the authors' pixel-domain form.
 
-    Args:
-        reference: Gray image (h, w) in [0, 255].
-        image: Gray image of the same shape.
-
-    Returns:
-        At least 0; 1 for identical images; above 1 if the contrast is raised without noise. A reference without any
-        variance holds no information that could be lost: 1, as CDDFuse's evaluator and piq define it.
+    At least 0; 1 for identical images; above 1 if the contrast is raised without noise. A reference without any
+    variance holds no information that could be lost: 1, as CDDFuse's evaluator and piq define it.
     """
     reference, image = as_gray(reference, name="reference"), as_gray(image, name="image")
     require_same_shape(reference=reference, image=image)

@@ -55,13 +55,11 @@ def report_dataset(
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         fused: `NAME=DIR` of other methods' fused images.
         limit: Only the first pairs; 0 means all.
-        metrics: `paper` for the paper's five, the noise estimate and the picture measures; `all` for all.
+        metrics: Key of `METRIC_SETS`.
         protocol: Metric definitions.
 
     Raises:
-        UsageError: If a name or number cannot be.
-        InputError: If an image cannot be used, or a method's folder does not fit the pairs.
-        ResourceError: If the page cannot be written.
+        CamfuseError: By kind, as `report_page`.
     """
     chosen = choose_weights(workdir, weights)
     folders, split = named_folders(fused), scored_split(workdir, chosen)

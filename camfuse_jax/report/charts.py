@@ -22,14 +22,7 @@ _POINTS = 400  # of a curve; more cannot be seen at this width
 class Bar:
     """One channel: infrared upwards from the middle line, visible downwards.
 
-    Attributes:
-        channel: Its number.
-        x: Left edge.
-        width: Width.
-        up: Height of the infrared bar.
-        down: Height of the visible bar.
-        ir: Infrared value.
-        vis: Visible value.
+    `x` is its left edge, `up` and `down` are the heights, `ir` and `vis` the values.
     """
 
     channel: int
@@ -45,14 +38,8 @@ class Bar:
 class Line:
     """A curve over the steps of a training.
 
-    Attributes:
-        name: What it shows.
-        points: For `<polyline points>`.
-        low: Smallest value, at the bottom of the chart.
-        high: Largest value, at the top.
-        last: Value at the end.
-        first_step: Step at the left edge.
-        last_step: Step at the right edge.
+    `points` is for `<polyline points>`, from `low` at the bottom of the chart to `high` at the top and from the first
+    step at the left to the last at the right; `last` is the value at the end.
     """
 
     name: str
@@ -71,9 +58,6 @@ def mirrored_bars(values: Float[np.ndarray, "2 k"], order: Sequence[int], *, top
         values: Not negative, rows ordered as `Modality`.
         order: Channels from left to right.
         top: Value that fills its half of the chart; the largest by default.
-
-    Returns:
-        One bar per channel of `order`.
     """
     top = top or float(values.max()) or 1.0
     step, half = WIDTH / len(order), HEIGHT / 2
@@ -87,11 +71,7 @@ def mirrored_bars(values: Float[np.ndarray, "2 k"], order: Sequence[int], *, top
 
 
 def lines(records: Sequence[Mapping[str, float]]) -> list[Line]:
-    """The curves of a `metrics.jsonl`: one per value that is there at two steps or more, the speed left out.
-
-    Args:
-        records: One object per report, each with `step`.
-    """
+    """The curves of a `metrics.jsonl`: one per value that is there at two steps or more, the speed left out."""
     names = dict.fromkeys(name for record in records for name in record if name not in ("step", "images_per_second"))
     found = []
     for name in names:

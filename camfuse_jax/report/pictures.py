@@ -3,7 +3,6 @@
 import base64
 import io
 import math
-import pathlib
 from collections.abc import Sequence
 
 import matplotlib
@@ -12,21 +11,13 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from camfuse_jax.images.write import write_picture
-
 COLORS = "inferno"  # perceptually even, and readable without telling red from green
 
 
 def overlay(
     image: UInt8[np.ndarray, "h w"], heat: Float[np.ndarray, "h w"], *, strength: float = 0.6
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Lays a heat map in [0, 1] over a gray image: the hotter, the more of the color.
-
-    Args:
-        image: Gray levels.
-        heat: Map of the same size.
-        strength: Share of the color where the map is 1.
-    """
+    """Lays a heat map in [0, 1] over a gray image: the hotter, the more of the color, at most a share of `strength`."""
     gray = np.repeat(np.asarray(image, np.float64)[..., None], 3, axis=2)
     heat = np.clip(np.asarray(heat, np.float64), 0, 1)
     color = matplotlib.colormaps[COLORS](heat)[..., :3] * 255
@@ -34,25 +25,12 @@ def overlay(
     return np.rint((1 - share) * gray + share * color).astype(np.uint8)
 
 
-def write_overlay(path: pathlib.Path, image: UInt8[np.ndarray, "h w"], heat: Float[np.ndarray, "h w"]) -> None:
-    """Writes `overlay` as a PNG.
-
-    Raises:
-        ResourceError: If the file cannot be written.
-    """
-    write_picture(path, overlay(image, heat))
-
-
 _LABEL, _GAP = 22, 6
 _WIDEST = 640
 
 
 def balance_grid(tiles: Sequence[tuple[str, UInt8[np.ndarray, "h w *c"]]]) -> UInt8[np.ndarray, "a b 3"]:
-    """Pictures of one size in rows of three, each under its label; shrunk where they are wider than 640 pixels.
-
-    Args:
-        tiles: Label and picture, gray or RGB.
-    """
+    """Labels and pictures (gray or RGB) of one size in rows of three; shrunk where they are wider than 640 pixels."""
     pictures = [Image.fromarray(np.ascontiguousarray(tile)).convert("RGB") for _, tile in tiles]
     for picture in pictures:
         picture.thumbnail((_WIDEST, _WIDEST))

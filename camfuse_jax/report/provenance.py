@@ -45,14 +45,7 @@ def provenance(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike, *, sigma: float 
     they do not, s is 0.5 and its certainty 0. Certainty is D / (D + 16) with D the window's mean squared difference
     of the sources in levels.
 
-    Args:
-        ir: Infrared, gray (h, w), levels 0 to 255.
-        vis: Visible, same shape.
-        fused: Fused image, same shape.
-        sigma: Standard deviation of the window in pixels; mirrored at the border.
-
-    Raises:
-        InputError: If the shapes differ or are not (h, w).
+    Images are gray (h, w), levels 0 to 255, mirrored at the border; InputError if they differ in shape.
     """
     ir, vis, fused = (np.asarray(image, np.float64) for image in (ir, vis, fused))
     if not ir.shape == vis.shape == fused.shape or ir.ndim != 2 or ir.size == 0:

@@ -1,11 +1,8 @@
 """Heat maps over images."""
 
 import numpy as np
-import pytest
-from PIL import Image
 
-from camfuse_jax.errors import ResourceError
-from camfuse_jax.report.pictures import overlay, write_overlay
+from camfuse_jax.report.pictures import overlay
 
 
 def _gray(level, shape=(5, 7)):
@@ -43,16 +40,3 @@ def test_heat_outside_the_unit_range_is_cut():
     low, high = overlay(_gray(9), np.full((5, 7), -3.0)), overlay(_gray(9), np.full((5, 7), 7.0))
     np.testing.assert_array_equal(low, overlay(_gray(9), np.zeros((5, 7))))
     np.testing.assert_array_equal(high, overlay(_gray(9), np.ones((5, 7))))
-
-
-def test_file_holds_the_same_pixels(tmp_path):
-    heat = np.linspace(0, 1, 35).reshape(5, 7).astype(np.float32)
-    write_overlay(tmp_path / "deep" / "heat.png", _gray(50), heat)
-    with Image.open(tmp_path / "deep" / "heat.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), overlay(_gray(50), heat))
-
-
-def test_a_place_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ResourceError, match="Cannot write"):
-        write_overlay(tmp_path / "file" / "heat.png", _gray(1), np.zeros((5, 7)))
