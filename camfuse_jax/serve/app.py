@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from camfuse_jax.fusion.params import Params
+from camfuse_jax.images.read import READABLE_SUFFIXES, TABLE_SUFFIXES
 from camfuse_jax.pair.options import FuseSettings
 from camfuse_jax.report import pictures
 from camfuse_jax.report.page import csp_hash, environment
@@ -30,14 +31,8 @@ class Guard:
 
     A page elsewhere can point its own name at 127.0.0.1 (DNS rebinding) and would then count as this page's origin.
     It cannot choose what the browser writes into `Host`: that name. So a request is let in only if its `Host` is an
-    address or a name known here. The port is not compared: an SSH tunnel may have another. A page elsewhere can also
-    send forms to this address, with its own `Origin`; those are refused too.
-
-    Args:
-        app: What is guarded.
-        names: Host names that are let in, besides those of the loopback interface.
-        policy: Content security policy.
-        remote: Let in any address, not only loopback ones.
+    address (with `remote` any, else a loopback one) or a name known here. The port is not compared: an SSH tunnel may
+    have another. A page elsewhere can also send forms to this address, with its own `Origin`; those are refused too.
     """
 
     def __init__(self, app: ASGIApp, *, names: Iterable[str], policy: str, remote: bool):
@@ -105,7 +100,7 @@ def make_app(
         bounds: What a client may use.
         names: Host names by which it may be called, besides localhost.
         remote: It may be called by any address.
-        live: A running view of two live sources, shown at `/live`.
+        live: Shown at `/live`.
     """
     bounds = bounds or Bounds()
     desk = Desk(params, bounds)
@@ -115,6 +110,7 @@ def make_app(
         "remote": remote,
         "bounds": bounds,
         "live": live and live.names,
+        "suffixes": ",".join(sorted(READABLE_SUFFIXES | TABLE_SUFFIXES)),
         "look": params.look if params.fusion.rule == "spatial" else None,
         "heat_colors": pictures.heat_gradient(),
         "share_colors": pictures.share_gradient(),

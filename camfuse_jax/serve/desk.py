@@ -55,12 +55,7 @@ def refused(error: CamfuseError) -> JSONResponse:
 
 
 class Desk:
-    """Reads pairs and computes what is asked of them.
-
-    Args:
-        params: Weights from `load_params`.
-        bounds: What a client may use.
-    """
+    """Reads pairs and computes what is asked of them."""
 
     def __init__(self, params: Params, bounds: Bounds):
         self._params, self._bounds = params, bounds

@@ -30,7 +30,7 @@ from camfuse_jax.video.reader import open_reader
 
 _VIEWERS = 8
 _JPEG_QUALITY = 85
-_RATED_FRAMES = 30
+_RATED_FRAMES, _GAP_SECONDS = 30, 2.0
 
 
 class LiveView:
@@ -81,7 +81,7 @@ class LiveView:
         """GET /live/facts: rate, delay and state."""
         shown = list(self._shown)
         spent = shown[-1][0] - shown[0][0] if len(shown) > 1 else 0.0
-        fresh = bool(shown) and time.monotonic() - shown[-1][0] < 2
+        fresh = bool(shown) and time.monotonic() - shown[-1][0] < _GAP_SECONDS
         state = {
             "rate": (len(shown) - 1) / spent if fresh and spent > 0 else None,
             "delay": float(np.median([delay for _, delay in shown])) if fresh else None,
@@ -151,6 +151,8 @@ class LiveView:
         Image.fromarray(levels).save(buffer, "jpeg", quality=_JPEG_QUALITY)
         self._jpeg, self._size = buffer.getvalue(), (levels.shape[1], levels.shape[0])
         now = time.monotonic()
+        if self._shown and now - self._shown[-1][0] > _GAP_SECONDS:  # nobody looked, or nothing came
+            self._shown.clear()
         self._shown.append((now, now - vis.time))
         for news, loop in list(self._viewers.items()):
             with contextlib.suppress(RuntimeError):  # its loop has ended

@@ -22,12 +22,7 @@ _BACKLOG = 256
 
 
 def listening(host: str, port: int, *, remote: bool) -> socket.socket:
-    """A socket that listens: before anything slow is loaded, so that one hears at once if it cannot be had.
-
-    Args:
-        host: Name or address to listen at.
-        port: Port; 0 takes a free one.
-        remote: Admit a host that other computers can reach.
+    """A socket that listens; taken before anything slow is loaded, so that one hears at once if it cannot be had.
 
     Raises:
         UsageError: There is no such host or port, or other computers can reach it and `remote` is not given.
@@ -178,9 +173,9 @@ def serve(
 
     Args:
         listener: From `listening`.
-        params: Weights from `load_params`.
+        params: As the others but the last, for `make_app`.
         host: Name by which the page may be called, besides localhost.
-        weights: Name of the weights, for the page.
+        weights: Their name.
         bounds: What a client may use.
         live: Shown at `/live`.
         ready: Called once the page can be opened, with its address and whether other computers may reach it.

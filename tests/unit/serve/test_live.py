@@ -13,6 +13,7 @@ from small_nets import small_params
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.bounds import Limits
+from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.serve import live
 from camfuse_jax.serve.app import make_app
@@ -95,7 +96,7 @@ def test_the_page_and_the_stream_say_how_it_ended(view):
     with view(3, error) as running, served(make_app(small_params(), live=running)) as port:
         status, _, page = ask(port, path="/live")
         assert status == 200
-        assert b'src="/live/stream"' in page
+        assert b'src = "/live/stream"' in page
         for _ in range(200):
             if facts(port)["ended"]:
                 break
@@ -111,6 +112,6 @@ def test_viewers_are_limited(view, monkeypatch):
 
 
 def test_a_recorded_source_is_refused(tmp_path):
-    (tmp_path / "1.png").touch()
+    (tmp_path / "1.png").write_bytes(picture_bytes(np.zeros((HEIGHT, WIDTH), np.uint8)))
     with pytest.raises(UsageError, match="live:"):
         LiveView(small_params(), str(tmp_path), str(tmp_path), FrameSettings(), Limits())

@@ -151,6 +151,14 @@ def test_a_shifted_pair_is_called_misaligned(port):
     assert send(port, straight, straight)[1]["misaligned"] is None
 
 
+def test_colors_in_the_infrared_image_alone_say_that_the_two_are_swapped(port, sources):
+    colors = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    for pair, swapped in (((colors, sources[0]), True), ((sources[0], colors), False)):
+        described = send(port, *map(picture_bytes, pair))[1]
+        assert described["swapped"] is swapped
+        assert json.loads(get(port, described["token"], "maps")[1])["swapped"] is swapped
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
