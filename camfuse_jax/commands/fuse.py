@@ -218,9 +218,8 @@ class Fuse:
             print(f"would write: {result.out or 'nothing'}, {count}, sound: {result.audio or 'none'}")
         else:
             lasts = (result.last or 0) - (result.first or 0) + 1 / (result.vis_rate or 25)
-            print(
-                f"{'fused: ' + str(result.out) if result.out else 'shown'}, {result.frames} frames, {lasts:.2f} s, sound: {result.audio or 'none'}"
-            )
+            done = "shown" if result.out is None else f"fused: {result.out}"
+            print(f"{done}, {result.frames} frames, {lasts:.2f} s, sound: {result.audio or 'none'}")
         if result.reached is not None:
             delay = "" if result.delay is None else f", {1000 * result.delay:.0f} ms after a frame's arrival"
             print(f"reached: {result.reached:.1f} frames/s{delay}")

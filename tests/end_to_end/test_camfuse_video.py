@@ -197,9 +197,10 @@ def test_the_dry_run_refuses_what_the_run_refuses(videos, weights, capsys):
 
 
 def test_a_fused_stream_is_shown_and_only_shown(videos, weights, capsys, monkeypatch):
-    pytest.importorskip("pygame")
     here, _ = videos
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    pytest.importorskip("pygame")
     before = _listing(here)
     arguments = ["fuse", "live:ir.mp4", "live:vis.mp4", "--weights", str(weights), "--show", "--seconds", "0.7"]
     assert main([*arguments, "--json"]) == 0
