@@ -120,7 +120,7 @@ class KeptPair:
         shown = {
             "base": pictures.small_uri(sources[2]),
             "layer": pictures.share_uri(origin.share, origin.certainty),
-            "warm": outline_uri(warm_targets(self._ready.ir_unit)),
+            "warm": _outlined(warm_targets(self._ready.ir_unit)),
             "infrared": part,
         }
         go_on()
@@ -148,7 +148,7 @@ def warm_targets(ir_unit: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "a b"]:
     return (found > 0) & (sizes >= _SPECK)[found]
 
 
-def outline_uri(mask: Bool[np.ndarray, "h w"]) -> str:
+def _outlined(mask: Bool[np.ndarray, "h w"]) -> str:
     """The outside edge of what is marked, as a layer."""
     edge = ndimage.binary_dilation(mask, iterations=3) & ~ndimage.binary_dilation(mask, iterations=1)
     layer = np.zeros((*mask.shape, 4), np.uint8)
