@@ -184,8 +184,12 @@ def _decode(data: bytes, header: Header, name: object, limits: Limits) -> Decode
     decode = _decode_apart if header.isolated else _decode_here
     decoded = decode(data, header, name, limits)
     if header.pages > 1:
-        notes += (f"{header.pages} pages or frames; the first is used",)
+        notes += (_several(header.pages),)
     return decoded._replace(notes=notes + decoded.notes)
+
+
+def _several(pages: int) -> str:
+    return f"{pages} pages or frames; the first is used"
 
 
 def _decode_here(data: bytes, header: Header, name: object, limits: Limits) -> Decoded:
@@ -201,13 +205,17 @@ def _decode_here(data: bytes, header: Header, name: object, limits: Limits) -> D
             return decode_tiff(data, header, name)
         with PILLOW[header.kind](io.BytesIO(data)) as image:
             check_pixels(name, image.height, image.width, limits)
-            if header.isolated:
-                _allow(image.height * image.width)
-            return with_metadata(decode_pillow(image, data, name), image)
+            if not header.isolated:
+                return with_metadata(decode_pillow(image, data, name), image)
+            _allow(image.height * image.width)
+            frames = getattr(image, "n_frames", 1)
+            found = with_metadata(decode_pillow(image, data, name), image)
+            return found._replace(notes=(*found.notes, _several(frames))) if frames > 1 else found
 
 
 # What no header bounds is decoded in a process of its own, which is kept for the next file.
 
+_RADIOMETRIC = 4_000_000  # pixels: the readers work in Python
 _START, _PER_PIXEL = 0.5, 3e-7  # seconds of processor time: for a header, and for each pixel that it promises
 _BASE, _BYTES_PER_PIXEL = 640 * 2**20, 32
 _CHILD = "from camfuse_jax.images.read import run_decoder; run_decoder()"
@@ -254,6 +262,8 @@ def _answer(request: bytes) -> bytes:
             _allow(header.tags[256][0] * header.tags[257][0])
         elif header.kind == "table":
             _allow(len(data) // 4)
+        elif radiometric:
+            _allow(_RADIOMETRIC)
         with errors_as_input(name, header.kind):
             decoded = _decode_here(data, header, name, limits)._asdict()
         arrays = {key: decoded.pop(key) for key in ("samples", "alpha", "icc", "exif")}

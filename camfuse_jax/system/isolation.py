@@ -3,7 +3,7 @@
 import atexit
 import contextlib
 import os
-import select
+import selectors
 import signal
 import struct
 import subprocess
@@ -112,10 +112,16 @@ def _receive(pipe: BinaryIO, deadline: float | None) -> bytes | None:
     return None if length is None else _exactly(pipe, struct.unpack("<Q", length)[0], deadline)
 
 
+def _is_ready(pipe: BinaryIO, seconds: float) -> bool:
+    with selectors.DefaultSelector() as selector:  # `select` refuses descriptors from 1,024 on, as servers have
+        selector.register(pipe, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
+
+
 def _exactly(pipe: BinaryIO, size: int, deadline: float | None) -> bytes | None:
     content = bytearray()
     while len(content) < size:
-        if deadline is not None and not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
+        if deadline is not None and not _is_ready(pipe, max(deadline - time.monotonic(), 0)):
             return None
         part = os.read(pipe.fileno(), min(size - len(content), 2**20))
         if not part:

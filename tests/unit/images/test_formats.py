@@ -51,6 +51,17 @@ def test_what_is_decoded_apart_keeps_the_limits_and_fails_by_name(tmp_path, kind
     assert read_picture(content, name="x.webp").size == (24, 36)
 
 
+def test_of_an_animation_the_first_frame_is_used():
+    buffer = io.BytesIO()
+    frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB), Image.fromarray(RGB // 2)]
+    for kind in ("WEBP", "PNG"):
+        frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], lossless=True)
+        picture = read_picture(buffer.getvalue(), name="x")
+        np.testing.assert_array_equal(picture.samples, RGB)
+        assert picture.notes == ("3 pages or frames; the first is used",)
+        buffer = io.BytesIO()
+
+
 NAMES = {
     "GIF": _encoded("GIF"),
     "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50),
