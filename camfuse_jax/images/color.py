@@ -1,4 +1,4 @@
-"""Color around a fused luma: luma of BT.601 in, RGB of the same hue out, inside the gamut."""
+"""Color around a fused luma, of one hue and inside the gamut; and the scalar image behind infrared stored as color."""
 
 import functools
 from typing import NamedTuple
@@ -67,9 +67,6 @@ def with_luma(rgb_unit: Float[np.ndarray, "h w 3"], luma: Float[np.ndarray, "h w
         scale[blown] **= 1 + _BLOWN_POWER * out
     gray = new - scale * old
     return np.stack([np.clip(scale * plane + gray, 0, 1) for plane in (red, green, blue)], axis=-1)
-
-
-# Infrared stored as color: a gray image in three channels, or one with a color map burnt in.
 
 
 CANDIDATES = ("inferno", "magma", "plasma", "viridis", "cividis", "jet", "turbo", "hot", "afmhot", "gnuplot2", "CMRmap")

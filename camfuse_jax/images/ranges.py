@@ -154,7 +154,7 @@ def range_misses(picture: Picture, policy: RangePolicy) -> str:
     return f"{below + above:.1%} of the pixels lie outside {low:g} to {high:g} ({below:.1%} below, {above:.1%} above)"
 
 
-def to_unit(samples: Num[np.ndarray, "*shape"], low: float, high: float) -> Float[np.ndarray, "*shape"]:
+def scale_to_unit(samples: Num[np.ndarray, "*shape"], low: float, high: float) -> Float[np.ndarray, "*shape"]:
     """Straight line from `low` at 0 to `high` at 1, cut off beyond: float32, never decreasing in the samples.
 
     Where `low` and `high` are one value (an image of a single level) everything becomes 0.
@@ -174,7 +174,7 @@ def unit_samples(picture: Picture, policy: RangePolicy) -> tuple[Float[np.ndarra
     Color is scaled by one line for all three channels, so that hues stay.
     """
     low, high, how = limits_of(picture.samples, picture.top, picture.bits, policy, picture.valid)
-    return to_unit(picture.samples, low, high), f"{low:g} to {high:g} ({how})"
+    return scale_to_unit(picture.samples, low, high), f"{low:g} to {high:g} ({how})"
 
 
 def _white(samples: np.ndarray) -> float | None:
@@ -192,14 +192,11 @@ def _automatic(samples: np.ndarray, top: int | None, bits: int) -> str:
     return "full" if high - low >= _FILLED * top else "percentile"
 
 
-# Pointwise arithmetic in float64 on large images without holding a large image in float64.
-
-
 _PIXELS = 2**20
 
 
 def by_rows(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
-    """Calls a function on bands of rows and puts the results together.
+    """Calls a function on bands of rows and puts the results together: no large image in float64 is held.
 
     Args:
         function: Treats each pixel for itself.

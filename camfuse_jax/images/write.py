@@ -68,17 +68,7 @@ def picture_bytes(
     metadata: Metadata | None = None,
     provenance: str = "",
 ) -> bytes:
-    """The content of the file that `write_picture` writes; arguments and errors as there.
-
-    Args:
-        samples: As there.
-        kind: PNG, TIFF or JPEG.
-        name: What to call it in an error.
-        alpha: As there.
-        icc: As there.
-        metadata: As there.
-        provenance: As there.
-    """
+    """The content of the file that `write_picture` writes, of a `kind` PNG, TIFF or JPEG; all else as there."""
     samples = np.asarray(samples)
     fits = samples.ndim == 2 or (samples.ndim == 3 and samples.shape[2] == 3)
     if samples.dtype not in (np.uint8, np.uint16) or not fits or samples.size == 0:

@@ -79,3 +79,9 @@ def test_a_blown_out_lamp_gets_no_hue_of_its_own_when_darkened():
     core, yellow = with_luma(pixels, np.array([[0.8, 0.8]]))[0]
     assert np.ptp(core) < 0.015
     assert np.ptp(yellow) > 0.5
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_luma_has_the_weights_of_bt_601(dtype):
+    primaries = np.eye(3, dtype=dtype)[None]
+    np.testing.assert_allclose(luma_unit(primaries), [[0.299, 0.587, 0.114]], atol=1e-6)

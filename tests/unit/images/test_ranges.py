@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.picture import Picture, depth
-from camfuse_jax.images.ranges import RangePolicy, limits_of, parse_policy, range_misses, to_unit, unit_samples
+from camfuse_jax.images.ranges import RangePolicy, limits_of, parse_policy, range_misses, scale_to_unit, unit_samples
 
 POLICIES = ["auto", "full", "minmax", "percentile", "percentile:5,60", "fixed:100,30000"]
 
@@ -46,7 +46,7 @@ def test_limits_are_what_they_say():
         ("fixed:-5,7.5", (-5, 7.5)),
     ):
         assert limits_of(samples, 1023, 10, parse_policy(text, option="x"))[:2] == pytest.approx(limits)
-    np.testing.assert_allclose(to_unit(samples, 100, 900)[[0, 100, 500, 900, 1000]], [0, 0, 0.5, 1, 1])
+    np.testing.assert_allclose(scale_to_unit(samples, 100, 900)[[0, 100, 500, 900, 1000]], [0, 0, 0.5, 1, 1])
 
 
 def test_automatic_choice():
