@@ -17,7 +17,7 @@ _COUNTED = """
 import json, sys, warnings
 warnings.simplefilter("error")
 from camfuse_jax.cli import main
-from camfuse_jax import runtime
+from camfuse_jax.system import runtime
 runtime.configure()  # before JAX is imported, as the command does
 import jax.monitoring
 seen = []
@@ -64,6 +64,8 @@ def test_the_second_run_compiles_nothing_and_damaged_entries_are_ignored(place):
     assert spoilt["code"] == 0
     for name in ("a", "b", "c"):
         assert (place / "three" / f"{name}.png").read_bytes() == (place / "one" / f"{name}.png").read_bytes()
+    mended = _run(place, "-o", "four", CAMFUSE_CACHE=str(cache))
+    assert (mended["code"], mended["misses"]) == (0, 0)
 
 
 @pytest.mark.slow

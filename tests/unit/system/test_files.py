@@ -52,3 +52,19 @@ def test_our_own_mistakes_stay_what_they_are(error):
     with pytest.raises(type(error)) as caught, as_resource_error():
         raise error
     assert caught.value is error
+
+
+def test_an_exclusive_write_never_replaces(tmp_path, monkeypatch):
+    for links in (True, False):  # some file systems know no links
+        if not links:
+            monkeypatch.setattr(files.os, "link", _no_links)
+        path = tmp_path / str(links)
+        files.write_atomically(path, "first", exclusive=True)
+        with pytest.raises(FileExistsError):
+            files.write_atomically(path, "second", exclusive=True)
+        assert path.read_text() == "first"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def _no_links(*_):
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

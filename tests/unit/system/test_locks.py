@@ -73,3 +73,14 @@ def test_an_error_inside_frees_the_lock(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError), locked(tmp_path / "no"):
         pass
+
+
+def test_a_lock_that_is_a_link_to_another_file_leaves_that_file_alone(tmp_path):
+    for number, make in enumerate((os.symlink, os.link)):
+        folder, precious = tmp_path / str(number), tmp_path / f"precious{number}"
+        folder.mkdir()
+        precious.write_text("kept")
+        make(precious, folder / ".lock")
+        with pytest.raises(ResourceError, match="cannot be a lock"), locked(folder):
+            pass
+        assert precious.read_text() == "kept"
