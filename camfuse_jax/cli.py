@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"camfuse {runtime.package_version()}")
         return 0
     if arguments[:1] == ["train"]:
-        from camfuse_jax.stages import main as run_stages
+        from camfuse_jax.stages import run_stages
 
         return run_stages(arguments[1:], prog="camfuse train")
     return run_program(lambda: _run(arguments), left="the same command does what is missing").code

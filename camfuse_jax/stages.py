@@ -164,7 +164,7 @@ def parse(argv: Sequence[str], *, prog: str = "run.py") -> Options:
     return tyro.cli(kind, args=arguments, default=default, prog=prog, description=about)
 
 
-def main(
+def run_stages(
     argv: Sequence[str] | None = None,
     *,
     extra: Mapping[str, Callable[[Options], None]] | None = None,

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from camfuse_jax.stages import main
+from camfuse_jax.stages import run_stages
 
 # Stages that are not part of the package, and the modules beside this file that hold them.
 _EXTRA = {
@@ -24,4 +24,4 @@ def _stage(name: str) -> Callable[[Any], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(extra={name: _stage(name) for name in _EXTRA}))
+    sys.exit(run_stages(extra={name: _stage(name) for name in _EXTRA}))

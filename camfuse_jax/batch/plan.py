@@ -258,14 +258,14 @@ class FolderDepths:
         chosen = [job.pairs[i] for i in sorted(set(np.linspace(0, count - 1, min(count, _SAMPLES)).astype(int)))]
         white = {}
         for kind in ("ir", "vis"):
-            found = set()
+            depths = set()
             for path in (getattr(pair, kind) for pair in chosen):
                 with contextlib.suppress(InputError, OSError, MemoryError):  # reported when the pair is fused
                     if _may_be_deep(path):
                         picture = read_picture(path, job.settings.limits)
-                        found |= {(picture.top, picture.bits)} if picture.samples.dtype == np.uint16 else set()
-            if len(found) > 1:
-                white[kind] = max(found)
+                        depths |= {(picture.top, picture.bits)} if picture.samples.dtype == np.uint16 else set()
+            if len(depths) > 1:
+                white[kind] = max(depths)
         return cls(white)
 
     def applied(self, kind: str, picture: Picture) -> Picture:

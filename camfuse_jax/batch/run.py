@@ -232,10 +232,10 @@ def _heat_maps(params: Params, ready: PreparedPair, buckets: Buckets | None) -> 
     from camfuse_jax.fusion.fuse import explain
     from camfuse_jax.report.pictures import overlay
 
-    seen = explain(params, ready.ir_unit, ready.luma, buckets=buckets)
+    explanation = explain(params, ready.ir_unit, ready.luma, buckets=buckets)
     return {
         f"{kind} heat map": functools.partial(lambda image, heat: overlay(to_levels(image, 8), heat), image, maps[0])
-        for kind, image, maps in (("ir", ready.ir_unit, seen.ir_cam), ("vis", ready.luma, seen.vis_cam))
+        for kind, image, maps in (("ir", ready.ir_unit, explanation.ir_cam), ("vis", ready.luma, explanation.vis_cam))
     }
 
 

@@ -11,4 +11,4 @@ class Train:
     """
 
     def run(self) -> None:
-        """`cli.main` hands the options of this command to `stages.main` before they are parsed."""
+        """`cli.main` hands the options of this command to `run_stages` before they are parsed."""

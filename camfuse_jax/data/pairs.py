@@ -49,7 +49,7 @@ class Pairing:
         pairs: Sorted by name; names are unique.
         problems: One sentence per file or row that pairs with nothing, with its name.
         notes: What was passed over on purpose, and how to take it instead.
-        why_nothing: Where there is no pair: what was found, what was passed over, and the option that would pair it.
+        why_nothing: Where there is no pair: what is there, what was passed over, and the option that would pair it.
     """
 
     pairs: tuple[Pair, ...]
@@ -191,8 +191,8 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in READABLE_SUFFIXES)
-    return [path for path in found if not path.name.startswith(".") and not path.is_dir()]
+    images = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in READABLE_SUFFIXES)
+    return [path for path in images if not path.name.startswith(".") and not path.is_dir()]
 
 
 def _tree(root: Path) -> Iterator[Path]:
@@ -206,8 +206,8 @@ def _tree(root: Path) -> Iterator[Path]:
 
 
 def _patterned(folder: Path, pattern: str) -> dict[str, list[Path]]:
-    before, found, after = pattern.partition(_NAME)
-    if not found or _NAME in after:
+    before, placeholder, after = pattern.partition(_NAME)
+    if not placeholder or _NAME in after:
         raise UsageError(f"--pattern {pattern} must hold {_NAME} once.", "For example '{name}_ir' '{name}_vis'.")
     for suffix in READABLE_SUFFIXES:
         if after.lower().endswith(suffix):
@@ -234,7 +234,7 @@ def _one_folder(folder: Path) -> Pairing:
 
 def _below(root: Path) -> Pairing:
     """Pairs of a whole tree: of folders named after cameras, and of scenes that have a folder each."""
-    found: list[tuple[Path, Pairing]] = []
+    pairings: list[tuple[Path, Pairing]] = []
     done: set[Path] = set()
     for folder in _tree(root):
         if any(parent in done for parent in (folder, *folder.parents)):
@@ -242,14 +242,14 @@ def _below(root: Path) -> Pairing:
         chosen, notes = _camera_folders(folder)
         for ir, vis in chosen:
             pairing = _two_trees(ir, vis)
-            found.append((folder.relative_to(root), dataclasses.replace(pairing, notes=(*notes, *pairing.notes))))
+            pairings.append((folder.relative_to(root), dataclasses.replace(pairing, notes=(*notes, *pairing.notes))))
             notes = []
         done |= {path for path in _folders(folder) if chosen and _camera(path.name)}
         if not chosen and folder != root:
             scene = _by_words(folder)
             scene = scene if scene.pairs else _scene(folder)
-            found.append((folder.relative_to(root), dataclasses.replace(scene, problems=())))
-    return _joined(found)
+            pairings.append((folder.relative_to(root), dataclasses.replace(scene, problems=())))
+    return _joined(pairings)
 
 
 def _scene(folder: Path) -> Pairing:
@@ -264,15 +264,15 @@ def _scene(folder: Path) -> Pairing:
     return Pairing((Pair(plain(folder.name), *best),))
 
 
-def _joined(found: list[tuple[Path, Pairing]]) -> Pairing:
+def _joined(pairings: list[tuple[Path, Pairing]]) -> Pairing:
     """Pairings of several folders; names that are not unique get those of their folders in front."""
-    counts = Counter(pair.name for _, pairing in found for pair in pairing.pairs)
+    counts = Counter(pair.name for _, pairing in pairings for pair in pairing.pairs)
     pairs = []
-    for where, pairing in found:
+    for where, pairing in pairings:
         for pair in pairing.pairs:
             name = pair.name if counts[pair.name] == 1 else plain("_".join((*where.parts, pair.name)))
             pairs.append(pair._replace(name=name))
-    problems, notes = ([text for _, p in found for text in getattr(p, kind)] for kind in ("problems", "notes"))
+    problems, notes = ([text for _, p in pairings for text in getattr(p, kind)] for kind in ("problems", "notes"))
     return Pairing(tuple(sorted(pairs)), tuple(problems), tuple(notes))
 
 
@@ -400,7 +400,7 @@ def _by_keys(ir: dict, vis: dict, *, taken: frozenset[str] | set[str] = frozense
 
 
 def _why_nothing(roots: list[Path], pairing: Pairing) -> str:
-    """What was found, what was passed over and why, and the option that would pair it."""
+    """What is there, what was passed over and why, and the option that would pair it."""
     parts = []
     stems: list[str] = []
     for root in roots:
@@ -410,8 +410,8 @@ def _why_nothing(roots: list[Path], pairing: Pairing) -> str:
         folders = [f"{path.name}/" for path in entries if path.is_dir()]
         others = [path for path in entries if path not in images and not path.is_dir()]
         endings = Counter(path.suffix.lower() or path.name for path in others)
-        seen = [f"{len(images)} images"] + ([f"the folders {listing(folders)}"] if folders else [])
-        parts.append(f"{root} holds {' and '.join(seen)}.")
+        contents = [f"{len(images)} images"] + ([f"the folders {listing(folders)}"] if folders else [])
+        parts.append(f"{root} holds {' and '.join(contents)}.")
         if endings:
             shown = listing([f"{ending} ({count})" for ending, count in sorted(endings.items())])
             parts.append(f"Not read there: {shown}; images end in {', '.join(sorted(READABLE_SUFFIXES))}.")

@@ -22,18 +22,18 @@ def image_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} {what}.", "Give a folder of images.")
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     doubles = []
     for path in sorted(folder.iterdir(), key=lambda entry: (entry.stem, entry.name)):
         if path.name.startswith(".") or path.suffix.lower() not in READABLE_SUFFIXES or not path.is_file():
             continue
         stem = plain(path.stem)
-        if stem in found:
-            doubles.append(f"{found[stem].name} and {path.name}")
-        found.setdefault(stem, path)
+        if stem in files:
+            doubles.append(f"{files[stem].name} and {path.name}")
+        files.setdefault(stem, path)
     if doubles:
         raise InputError(f"{folder} holds two files of one name: {listing(doubles)}.", "Remove or rename one of each.")
-    return found
+    return files
 
 
 def find_pairs(root: Path) -> list[Pair]:

@@ -103,23 +103,23 @@ def _rows(text: str) -> list[tuple[int, list[str]]]:
 
 def _columns(path: Path, header: list[str]) -> dict[str, int]:
     """Which cell of a row is which."""
-    found: dict[str, list[int]] = {kind: [] for kind in _WORDS}
+    matches: dict[str, list[int]] = {kind: [] for kind in _WORDS}
     for at, cell in enumerate(header):
         words = [word for word in re.split(r"[\W\d_]+", cell.casefold()) if word]
         kinds = [kind for kind, known in _WORDS.items() if any(word in known for word in words)]
         if len(kinds) == 2 and "name" in kinds and "name" in words:  # ir_name is a file
             kinds.remove("name")
         if len(kinds) == 1:
-            found[kinds[0]].append(at)
-    for kind, columns in found.items():
+            matches[kinds[0]].append(at)
+    for kind, columns in matches.items():
         exact = [at for at in columns if header[at].strip().casefold() == kind]
-        found[kind] = exact or columns
+        matches[kind] = exact or columns
     shown = ", ".join(_printable(cell.strip()) for cell in header)
-    if not found["ir"] or not found["vis"]:
+    if not matches["ir"] or not matches["vis"]:
         raise InputError(f"{path} has no rows with the columns ir and vis, but: {shown}.", _WANTED)
-    if len(found["ir"]) > 1 or len(found["vis"]) > 1:
+    if len(matches["ir"]) > 1 or len(matches["vis"]) > 1:
         raise InputError(f"{path} has several columns for one camera: {shown}.", "Name one of them ir and one vis.")
-    return {kind: columns[0] for kind, columns in found.items() if columns}
+    return {kind: columns[0] for kind, columns in matches.items() if columns}
 
 
 def _file(folder: Path, text: str) -> Path:

@@ -45,28 +45,28 @@ def code_digest(parts: tuple[str, ...], root: pathlib.Path = _PACKAGE) -> str:
 
 
 def _sources(path: pathlib.Path) -> list[pathlib.Path]:
-    found = [path] if path.is_file() else list(path.rglob("*.py"))
-    if not found:
+    files = [path] if path.is_file() else list(path.rglob("*.py"))
+    if not files:
         raise FileNotFoundError(f"{path} holds no Python source")
-    return found
+    return files
 
 
-def mismatch(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def mismatch(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> str:
     """Compares arrays by name, shape and type.
 
     Args:
         wanted: What is expected: anything with `shape` and `dtype`, by name.
-        found: What is there, likewise.
+        present: What is there, likewise.
 
     Returns:
         `missing: ...; unexpected: ...; shape: ...; type: ...`, or an empty text where all fit.
     """
-    both = sorted(wanted.keys() & found.keys())
+    both = sorted(wanted.keys() & present.keys())
     lists = {
-        "missing": sorted(wanted.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - wanted.keys()),
-        "shape": [name for name in both if wanted[name].shape != found[name].shape],
-        "type": [name for name in both if wanted[name].dtype != found[name].dtype],
+        "missing": sorted(wanted.keys() - present.keys()),
+        "unexpected": sorted(present.keys() - wanted.keys()),
+        "shape": [name for name in both if wanted[name].shape != present[name].shape],
+        "type": [name for name in both if wanted[name].dtype != present[name].dtype],
     }
     if not any(lists.values()):
         return ""

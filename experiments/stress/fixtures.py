@@ -192,7 +192,7 @@ def _work(workdir: pathlib.Path, data: pathlib.Path, before: Callable[[], None] 
     os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
 
-    from camfuse_jax.stages import main
+    from camfuse_jax.stages import run_stages as main
 
     jax.config.update("jax_compilation_cache_dir", str(data.parent / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

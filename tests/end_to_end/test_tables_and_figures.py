@@ -105,7 +105,7 @@ def test_figures(run, place, monkeypatch):
     ids=lambda value: " ".join(map(str, value))[:30] if isinstance(value, tuple) else None,
 )
 def test_mistakes_end_with_a_line(place, monkeypatch, capsys, stage, options, code, told):
-    from camfuse_jax.stages import main
+    from camfuse_jax.stages import run_stages as main
 
     monkeypatch.setenv("XLA_FLAGS", "")  # `main` sets it for its process; here it is put back
     monkeypatch.delenv("CAMFUSE_PEERS", raising=False)

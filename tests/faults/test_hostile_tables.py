@@ -60,7 +60,7 @@ def test_a_table_without_end(table):
 def test_a_calibration_that_is_none(tmp_path, name, content):
     path = tmp_path / name
     path.write_text(content)
-    with pytest.raises(InputError, match="homography|more than [0-9]+ bytes") as caught:
+    with pytest.raises(InputError, match=r"homography|more than [0-9]+ bytes") as caught:
         read_homography(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

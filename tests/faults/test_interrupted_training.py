@@ -10,7 +10,7 @@ import pytest
 from stress.fixtures import SETTINGS
 
 from camfuse_jax.data.synthetic import write_synthetic_dataset
-from camfuse_jax.stages import main
+from camfuse_jax.stages import run_stages as main
 from camfuse_jax.system import signals
 from camfuse_jax.system.locks import locked
 from camfuse_jax.training import autoencoder, loop

@@ -14,7 +14,7 @@ from camfuse_jax import save_params
 from camfuse_jax.data.synthetic import write_synthetic_dataset
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.images.write import write_picture
-from camfuse_jax.stages import main
+from camfuse_jax.stages import run_stages as main
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from camfuse_jax import save_params
 from camfuse_jax.errors import InputError, ResourceError
 from camfuse_jax.images.write import write_picture
 from camfuse_jax.report.build import report_page
-from camfuse_jax.stages import main
+from camfuse_jax.stages import run_stages as main
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from camfuse_jax.config import Config, from_json
 from camfuse_jax.data.synthetic import write_synthetic_dataset
 from camfuse_jax.errors import UsageError
 from camfuse_jax.images.write import write_picture
-from camfuse_jax.stages import main
+from camfuse_jax.stages import run_stages as main
 
 NARROW = (
     *("--net.init", "he", "--net.encoder-widths", 4, 4, 4, 4, 4, "--net.decoder-widths", 4, 4, 4, 4),

@@ -25,6 +25,9 @@ def test_a_folder_of_the_user_alone_per_version_and_processor(home):
 def test_the_environment_names_another_or_none(home, monkeypatch):
     monkeypatch.setenv(runtime.CACHE_VARIABLE, str(home / "named"))
     assert runtime.cache_folder().parent == home / "named"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv(runtime.CACHE_VARIABLE, "~/mine")
+    assert runtime.cache_folder().parent == home / "mine"
     for off in ("off", "0", "OFF", ""):
         monkeypatch.setenv(runtime.CACHE_VARIABLE, off)
         assert runtime.cache_folder() is None
