@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import pathlib
 import statistics
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from camfuse_jax.data.records import pair_source
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.registry import PICTURE_METRICS
-from camfuse_jax.metrics.table import FusedImages, ScoreTable, score
+from camfuse_jax.metrics.table import ScoreTable, score
 from camfuse_jax.system import runtime
 
 CROP = (256, 320)
@@ -75,23 +76,24 @@ def table_row(table: ScoreTable, default: ScoreTable, spread: dict[str, float]) 
     return f"| {table.method} | {cells} | {total:+.2f} |"
 
 
-def study(params: Params, pairs: Pairs) -> list[str]:
-    """The table of one data set: methods without this rule, then its settings."""
+def study(params: Params, pairs: Pairs) -> Iterator[str]:
+    """The rows of one data set, each as soon as it is known: methods without this rule, then its settings."""
 
-    def scored(name: str, fusion: FusionConfig | None, fused: FusedImages | None = None) -> ScoreTable:
-        if fusion is not None:
-            variant = params.replace(fusion=fusion)
-            fused = {pair: np.asarray(fuse(variant, ir, vis)) for pair, ir, vis in pairs}
+    def scored(name: str, fusion: FusionConfig) -> ScoreTable:
+        variant = params.replace(fusion=fusion)
+        fused = {pair: np.asarray(fuse(variant, ir, vis)) for pair, ir, vis in pairs}
         return score(pairs, fused, metrics=KEYS, method=name)
 
-    methods = [scored(name, None, baseline) for name, baseline in BASELINES.items()]
+    def setting(name: str) -> ScoreTable:
+        return scored(name, FusionConfig(spatial=dataclasses.replace(SpatialConfig(), **SETTINGS[name])))
+
+    methods = [score(pairs, baseline, metrics=KEYS, method=name) for name, baseline in BASELINES.items()]
     methods += [scored(rule, FusionConfig(rule=rule)) for rule in RULES]
-    settings = [
-        scored(name, FusionConfig(spatial=dataclasses.replace(SpatialConfig(), **change)))
-        for name, change in SETTINGS.items()
-    ]
-    spread = spreads(methods)
-    return [table_row(table, settings[0], spread) for table in (*methods, *settings)]
+    spread, default = spreads(methods), setting("default")
+    for table in methods:
+        yield table_row(table, default, spread)
+    for name in SETTINGS:
+        yield table_row(default if name == "default" else setting(name), default, spread)
 
 
 def main() -> None:
@@ -106,7 +108,8 @@ def main() -> None:
         pairs = train_crops(dataset, arguments.data, arguments.records, arguments.count)
         print(f"\n| {dataset}, {len(pairs)} training crops | {' | '.join((*KEYS, 'sum'))} |")
         print(f"|---|{'---:|' * (len(KEYS) + 1)}")
-        print("\n".join(study(load_params(dataset), pairs)), flush=True)
+        for row in study(load_params(dataset), pairs):
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

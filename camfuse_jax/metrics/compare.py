@@ -18,7 +18,7 @@ class Significance:
     """A paired test of one method against the reference on one metric.
 
     Of `images` on which both have a value, the method is better on `wins` and worse on `losses`; the median is that of
-    method minus reference; `p` is Wilcoxon's, two-sided, 1 if all tie, and `p_holm` corrected over its family of metrics.
+    method minus reference; `p` is Wilcoxon's, two-sided, 1 if all tie; `p_holm` is corrected over its family.
     """
 
     method: str

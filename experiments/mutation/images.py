@@ -4,9 +4,11 @@ from mutation.trial import mutations_of
 
 _HOME, _UNIT = "camfuse_jax/images", "tests/unit/images"
 
+_VALUES = f"{_UNIT}/test_exact_values.py"
+
 MUTATIONS = [
     *mutations_of(
-        f"{_HOME}/ranges.py", (f"{_UNIT}/test_ranges.py", f"{_UNIT}/test_thermal.py"),
+        f"{_HOME}/ranges.py", (f"{_UNIT}/test_ranges.py", f"{_UNIT}/test_thermal.py", _VALUES),
         ("_USUAL = (0.5, 99.5)", "_USUAL = (5.0, 95.0)"),
         ("_ZERO_CELSIUS = 273.15", "_ZERO_CELSIUS = 273.0"),
         ("(fahrenheit - 32) / 1.8", "(fahrenheit - 30) / 1.8"),
@@ -23,7 +25,7 @@ MUTATIONS = [
         ("low < 0 or high > 100", "low < 0"),
     ),
     *mutations_of(
-        f"{_HOME}/color.py", (f"{_UNIT}/test_color.py", f"{_UNIT}/test_color_maps.py"),
+        f"{_HOME}/color.py", (f"{_UNIT}/test_color.py", f"{_UNIT}/test_color_maps.py", _VALUES),
         ("_WEIGHTS = np.array([0.299, 0.587, 0.114])", "_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])"),
         ("_BLOWN_POWER = 8", "_BLOWN_POWER = 0"),
         ("np.where(new < old, new / np.maximum(old, kind.type(1e-12)), room)", "room"),
@@ -37,7 +39,7 @@ MUTATIONS = [
         ("if how not in CANDIDATES:", "if how in CANDIDATES:"),
     ),
     *mutations_of(
-        f"{_HOME}/write.py", (f"{_UNIT}/test_write.py",),
+        f"{_HOME}/write.py", (f"{_UNIT}/test_write.py", _VALUES),
         ("_JPEG_QUALITY = 95", "_JPEG_QUALITY = 50"),
         ("astype(np.uint16) * np.uint16(257)", "astype(np.uint16) * np.uint16(256)"),
         ("np.rint(samples / 257.0)", "np.floor(samples / 257.0)"),

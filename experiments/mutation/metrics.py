@@ -61,7 +61,7 @@ MUTATIONS = [
         ("return summed_vif(ir, vis, fused) / 2", "return summed_vif(ir, vis, fused)"),
         ("return kept / available if available > 0 else 1.0", "return kept / available if available > 0 else 0.0"),
         ("np.log(1 + gain**2 * source_variance", "np.log(1 + gain * source_variance"),
-        ("np.where(flat_source | inverted, target, noise)", "np.where(flat_source, target, noise)"),
+        ("np.where(flat_source | flat_target | inverted, 0.0, gain)", "np.where(flat_source | flat_target, 0.0, gain)"),
         ("VIF_MIN_SIZE = 41", "VIF_MIN_SIZE = 40"),
     ),
     *mutations_of(
@@ -142,7 +142,7 @@ MUTATIONS = [
         ("total - total.mean() + 127.5", "total - total.mean() + 128"),
     ),
     *mutations_of(
-        f"{_HOME}/gray.py", _DEFINITIONS,
+        f"{_HOME}/gray.py", (*_DEFINITIONS, *_TABLES),
         ("low >= 0.0 and high <= 255.0", "low >= 0.0 and high <= 256.0"),
         ("return np.rint(image).astype(np.uint8)", "return image.astype(np.uint8)"),
         ("return taps / taps.sum()", "return taps"),

@@ -238,3 +238,12 @@ def test_swapping_the_sources_changes_nothing(scene):
     ir, vis, fused = (np.tile(image, (4, 4)) for image in scene)
     for metric in (metric for metric in METRICS.values() if metric.family == "score"):
         assert metric.function(ir, vis, fused) == pytest.approx(metric.function(vis, ir, fused), rel=1e-12), metric.key
+
+
+def test_every_key_has_a_definition_of_its_own():
+    assert len({metric.function for metric in METRICS.values()}) == len(METRICS)
+
+
+def test_joint_histogram_tells_neighboring_pairs_of_levels_apart():
+    a, b = np.array([[0, 1], [0, 1]]), np.array([[255, 0], [255, 0]])  # 0, 255 and 1, 0 are neighbors in one index
+    assert information.mutual_information(b, b, a) == pytest.approx(2)

@@ -211,3 +211,21 @@ def test_each_measure_says_what_it_rewards_wrongly_and_is_right():
             continue
         assert got == pytest.approx(100 if metric.direction == "higher" else 0, abs=1e-9), key
     assert all(math.isfinite(METRICS[key].digits) for key in PICTURE_METRICS)
+
+
+def test_a_target_stands_out_from_the_ring_around_it():
+    ir, _ = scene(warm=())
+    ir[20:60, 30:70] = 78  # warm ground, not warm enough to count as a target itself
+    ir[34:46, 46:54] = 100  # 40 above the wide surroundings, 22 above the ring
+    assert find_targets(ir) == []
+    ir[34:46, 46:54] = 110
+    assert len(find_targets(ir)) == 1
+
+
+def test_noise_gain_looks_where_the_sources_are_flat_only():
+    rng = np.random.default_rng(4)
+    ir, noise = np.full((200, 200), 90.0), rng.normal(0, 8, (200, 200))
+    vis = 100 + noise
+    vis[:, 60:] += 60 * np.sin(np.arange(140) / 2)  # texture on two thirds
+    fused = np.where(np.arange(200) < 60, vis, ir)
+    assert value("NOISE_GAIN", ir, vis, fused) == pytest.approx(1, abs=0.1)

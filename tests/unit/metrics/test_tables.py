@@ -201,3 +201,39 @@ def test_print_is_rounded_by_the_metrics_digits(tables):
     assert cells[:2] == ["average", f"{tables[0].mean('EN'):.4f}"]
     assert cells[6] == f"{tables[0].mean('NOISE'):.2f}"
     assert not math.isnan(float(cells[-1]))
+
+
+def test_the_tag_knows_every_pixel_and_the_shape_of_the_sources():
+    rng = np.random.default_rng(0)
+    ir, vis = rng.integers(0, 256, (2, 20, 30), dtype=np.uint8)
+    last = vis.copy()
+    last[-1, -1] ^= 1
+    sources = [(ir, vis), (ir, last), (ir.reshape(30, 20), vis.reshape(30, 20))]
+    tags = [score([("a", *both)], average, metrics=["EN"]).tag for both in sources]
+    assert len({tag["sources_sha256"] for tag in tags}) == 3
+
+
+def test_baselines_can_be_left_out(pairs):
+    tables = score_folders(pairs, {}, others={"ours": maximum}, metrics=["EN"], baselines=False)
+    assert [table.method for table in tables] == ["ours"]
+
+
+def test_ties_are_neither_wins_nor_losses(pairs):
+    better = {name: (maximum if name in ("p0", "p1") else average)(ir, vis) for name, ir, vis in pairs}
+    tables = [score(pairs, fused, method=name, metrics=["AG"]) for name, fused in (("a", average), ("b", better))]
+    (test,) = significance(tables, against="a")
+    assert (test.wins + test.losses, test.images) == (2, len(pairs))
+
+
+def test_the_best_of_a_column_is_bold_and_spreads_are_written(tables, tmp_path):
+    lines = markdown(tables).splitlines()
+    best = min(range(3), key=lambda i: ranks(tables)[tables[i].method]["AG"])
+    cells = [line.strip("|").split("|")[2].strip() for line in lines[2:5]]
+    assert [cell.startswith("**") for cell in cells] == [i == best for i in range(3)]
+    write_tables(tables, tmp_path)
+    content = json.loads((tmp_path / "average.json").read_text(encoding="utf-8"))
+    assert content["std"] == {key: tables[0].std(key) for key in KEYS}
+
+
+def test_the_sum_of_even_levels_is_rounded_around_127_and_a_half():
+    assert contrast_preserving_sum([[0, 1]], [[0, 0]]).tolist() == [[127, 128]]

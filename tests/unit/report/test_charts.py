@@ -25,7 +25,9 @@ def test_bars_stay_in_the_chart():
 
 
 def test_a_curve_fills_the_chart():
-    (line,) = lines([{"step": 10, "loss": 4.0, "images_per_second": 9.0}, {"step": 20, "loss": 2.0}])
+    (line,) = lines(
+        [{"step": 10, "loss": 4.0, "images_per_second": 9.0}, {"step": 20, "loss": 2.0, "images_per_second": 8.0}]
+    )
     assert (line.name, line.low, line.high, line.last) == ("loss", 2.0, 4.0, 2.0)
     np.testing.assert_array_equal(_points(line), [[0, 0], [WIDTH, HEIGHT]])
 

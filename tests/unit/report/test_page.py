@@ -191,17 +191,25 @@ def test_warm_targets_are_counted_and_outlined():
 
 
 def test_channels_run_from_infrared_to_visible():
-    weights = np.array([[0.2, 0.9, 0.5], [0.8, 0.1, 0.5]])  # channel 1 prefers infrared, channel 0 visible
+    weights = np.array([[0.2, 0.9, 0.5], [0.8, 0.1, 0.4]])  # channels 1 and 2 prefer infrared, channel 0 visible
     assert by_preference(weights).tolist() == [1, 2, 0]
     one = view("one", 0, channels=np.ones((2, 3)))
     html = page_html([one], _tables([one], ours={"one": one.fused}), weights, method="ours", title="t")
     table = html[html.index("Channel weights, in the order of the chart") :]
     assert re.findall(r'<th scope="row">(\d+)</th>', table)[:3] == ["1", "2", "0"]
-    assert "1 of 3 channels give infrared the larger weight" in html
+    assert "2 of 3 channels give infrared the larger weight" in html
     chart = html[html.index("How much one is preferred") :]
     assert re.search(r"<title>channel (\d+): infrared ([\d.]+), visible ([\d.]+)", chart).groups() == (
         "1", "0.8000", "0.0000",
     )  # fmt: skip
+
+
+def test_the_largest_channels_of_a_pair_come_first():
+    one = view("one", 0, channels=np.array([[1.0, 5.0, 2.0], [0.0, 4.0, 2.0]]))
+    shown = page_module._pair(1, one, _tables([one], ours={}), 0)
+    assert [bar.channel for bar in shown["bars"]] == [1, 2, 0]
+    assert shown["ir_part"] == "57 %"
+    assert len(set(FATE_COLORS.values())) == len(FATE_COLORS) == 3
 
 
 def test_names_are_words_and_each_metric_says_what_it_rewards():
