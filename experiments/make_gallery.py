@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 import camfuse_jax
-from camfuse_jax.fusion.params import Params, balanced, load_params, with_rule
+from camfuse_jax.fusion.params import Params, balanced, load_params, with_look, with_rule
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.report.pictures import SHARES
 from camfuse_jax.report.provenance import provenance
@@ -84,11 +84,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         return np.asarray(camfuse_jax.fuse(other, ir, vis))
 
     gains = [(f"--ir-gain {gain:g}", fused_with(balanced(params, ir_gain=gain))) for gain in GAINS]
+    looks = [(f"--look {look:g}", fused_with(with_look(params, look))) for look in (0.0, 0.5, 1.0)]
     rules = [(f"--rule {rule}", fused_with(with_rule(params, rule))) for rule in ("eq5", "l1", "max")]
     sheets = {
         "demo": [explained_pair(params, ir, vis)],
         "scenes": [explained_pair(params, *draw_pair(seed)) for seed in SEEDS],
-        "choices": [gains, rules],
+        "choices": [gains, looks, rules],
     }
     for name, rows in sheets.items():
         path = arguments.out / f"{name}.png"
