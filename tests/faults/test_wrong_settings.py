@@ -41,7 +41,6 @@ def _main(capsys, *arguments):
 @pytest.mark.parametrize(
     "setting",
     [
-        ("--ae.batch-size", 6),
         ("--ae.batch-size", 0),
         ("--ae.batch-size", -4),
         ("--ae.crop", 8),
@@ -69,11 +68,32 @@ def test_numbers_that_cannot_be(capsys, tmp_path, prepared, setting):
     assert code == 2, err
 
 
-def test_the_classifier_needs_an_autoencoder(capsys, tmp_path, prepared):
+def test_without_an_autoencoder_the_classifier_takes_the_shipped_one_and_says_so(capsys, tmp_path, prepared):
     shutil.copytree(prepared, tmp_path / "w")
-    code, err = _main(capsys, "--stage", "cls", "--preset", "tiny", "--workdir", tmp_path / "w")
-    assert code == 4
-    assert str(tmp_path / "w" / "ae") in err
+    arguments = ("--stage", "cls", "--preset", "tiny", "--workdir", tmp_path / "w", "--cls.epochs", 1)
+    code, err = _main(capsys, *arguments)
+    assert code == 0
+    assert f"{tmp_path / 'w' / 'ae'} holds no auto-encoder" in err
+    assert "--stage ae" in err
+    assert (tmp_path / "w" / "cls-synthetic" / "params.safetensors").exists()
+
+
+def test_without_data_the_synthetic_pairs_are_taken_and_a_misspelt_name_gets_the_nearest(capsys, tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    monkeypatch.delenv("CAMFUSE_DATA", raising=False)
+    code, err = _main(capsys, "--stage", "data")
+    assert code == 0
+    assert "train pairs of synthetic" in err
+    for text in ("note: there is no data folder", "--data", "--download", "--dataset"):
+        assert text in err
+    code, err = _main(capsys, "--stage", "data", "--dataset", "tno")
+    assert code == 3
+    assert "--download" in err
+    for stage in ("data", "ae", "cls", "eval", "all", "report"):
+        code, err = _main(capsys, "--stage", stage, "--dataset", "roadscen")
+        assert code == 3
+        assert "Did you mean roadscene?" in err
 
 
 def test_fewer_images_than_a_batch(capsys, tmp_path):
