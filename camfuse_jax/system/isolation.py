@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import IO
 
 _PATIENCE = 20  # seconds on the clock for one of processor time: a busy machine gives less than one processor
 
@@ -101,24 +101,24 @@ def limit_process(*, seconds: float, memory: int | None = None) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (memory if hard < 0 else min(memory, hard), hard))
 
 
-def _send(pipe: BinaryIO, content: bytes) -> None:
+def _send(pipe: IO[bytes], content: bytes) -> None:
     pipe.write(struct.pack("<Q", len(content)) + content)
     pipe.flush()
 
 
-def _receive(pipe: BinaryIO, deadline: float | None) -> bytes | None:
+def _receive(pipe: IO[bytes], deadline: float | None) -> bytes | None:
     """A message, or None where the other end is gone or the time is up."""
     length = _exactly(pipe, 8, deadline)
     return None if length is None else _exactly(pipe, struct.unpack("<Q", length)[0], deadline)
 
 
-def _is_ready(pipe: BinaryIO, seconds: float) -> bool:
+def _is_ready(pipe: IO[bytes], seconds: float) -> bool:
     with selectors.DefaultSelector() as selector:  # `select` refuses descriptors from 1,024 on, as servers have
         selector.register(pipe, selectors.EVENT_READ)
         return bool(selector.select(seconds))
 
 
-def _exactly(pipe: BinaryIO, size: int, deadline: float | None) -> bytes | None:
+def _exactly(pipe: IO[bytes], size: int, deadline: float | None) -> bytes | None:
     content = bytearray()
     while len(content) < size:
         if deadline is not None and not _is_ready(pipe, max(deadline - time.monotonic(), 0)):
