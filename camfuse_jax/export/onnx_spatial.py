@@ -1,0 +1,211 @@
+"""Rule `spatial` as ONNX nodes: `fusion.spatial` and `fusion.statistics` in NCHW, for images that are valid everywhere.
+
+Infrared images first, then the visible ones, as there. Noise is always taken out: times a strength that may be 0.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from camfuse_jax.export.onnx_graph import Graph, blurred, cropped, enlarged, filled, pad_edge, pooled
+from camfuse_jax.fusion import statistics
+from camfuse_jax.fusion.forward import encoder_answers
+from camfuse_jax.fusion.params import Params
+from camfuse_jax.fusion.spatial import BAND_SHARES, SILENT, WARM_SLOPE
+from camfuse_jax.fusion.statistics import CELL, LEVEL, Probe
+
+
+class _Known(NamedTuple):
+    """Tensors of `fusion.statistics.Statistics`, shape (m, 1, 1, 1) or (n, 1, 1, 1)."""
+
+    mean: str
+    noise: str
+    same: str
+
+
+def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None:
+    """Adds the rule; its last node is `fused`.
+
+    Args:
+        graph: Where to add it; it has inputs `ir` and `vis`.
+        params: Weights, with their balance and look.
+        both: The images in [0, 1], (2 n, 1, h, w).
+        features: Their features, with the margin around.
+    """
+    config, look, node = params.fusion.spatial, float(params.look), graph.node
+    ir_part, vis_part = (float(part) for part in params.balance)
+    answers = Probe(*(np.asarray(leaf, np.float32) for leaf in jax.jit(encoder_answers)(params)))
+
+    def at(ends: tuple[float, float]) -> float:
+        return ends[0] + look * (ends[1] - ends[0])
+
+    def up(x: str) -> str:
+        return enlarged(graph, x, CELL, "ir")
+
+    def unless_same(gain: float) -> str:
+        return node("Add", gain, node("Mul", known.same, 1 - gain))
+
+    def beyond(x: str, low: str, high: str) -> str:
+        return node("Sub", node("Relu", node("Sub", x, high)), node("Relu", node("Sub", low, x)))
+
+    cells = pooled(graph, both, CELL)
+    bases = blurred(graph, cells, config.base_sigma / CELL)
+    known = _statistics(graph, both, cells)
+    features = cropped(graph, features, cells, margin=params.net.margin // CELL)
+    odds = _log_odds(graph, params, features, bases, known, answers)
+    odds = node("Add", odds, 2 * (math.log(ir_part + 1e-6) - math.log(vis_part + 1e-6)))
+    warm = _warmth(graph, config, graph.halves(cells)[0])
+    share = node("Sigmoid", node("Add", up(odds), node("Mul", warm, config.saliency)))
+
+    (ir, vis), (ir_mean, vis_mean) = graph.halves(bases), graph.halves(known.mean)
+    mean = node("Add", node("Mul", ir_mean, ir_part), node("Mul", vis_mean, vis_part))
+    mean = _mix(graph, mean, vis_mean, min(2 * vis_part * at(config.visible_mean), 1.0))
+    contrast = [
+        node("Mul", node("Sub", x, m), part) for x, m, part in ((ir, ir_mean, ir_part), (vis, vis_mean, vis_part))
+    ]
+    gain = unless_same(1 + (at(config.base_gain) - 1) * 4 * ir_part * vis_part)
+    mixed = node("Add", mean, node("Mul", node("Add", *contrast), gain))
+    outside = beyond(mixed, node("Min", ir, vis), node("Max", ir, vis))
+    bound = node("Mul", node("Sub", 1.0, known.same), config.base_bound)
+    mixed = node("Sub", mixed, node("Mul", outside, bound))
+    base = up(_mix(graph, mixed, vis, min(2 * vis_part * at(config.visible_tone), 1.0)))
+    full_bases = up(bases)
+    lift = node("Relu", node("Sub", graph.halves(full_bases)[0], base))
+    base = node("Add", base, node("Mul", node("Mul", warm, lift), at(config.warm_base)))
+
+    detail = _denoised(graph, node("Sub", both, full_bases), both, config.denoise, known.noise)
+    ir_detail, vis_detail = graph.halves(detail)
+    detail = node("Add", vis_detail, node("Mul", share, node("Sub", ir_detail, vis_detail)))
+    fused = node("Add", base, node("Mul", detail, unless_same(at(config.detail_gain))))
+
+    lowest, highest = node("Min", "ir", "vis"), node("Max", "ir", "vis")
+    ends = pooled(graph, node("Concat", node("Neg", lowest), highest, axis=0), CELL, "Max")
+    ends = up(node("MaxPool", ends, kernel_shape=[3, 3], pads=[1, 1, 1, 1]))
+    low, high = graph.halves(ends)
+    fused = node("Sub", fused, node("Mul", beyond(fused, node("Neg", low), high), at(config.bound)))
+    knee = config.knee * LEVEL
+    fused = node("Sub", 1.0, _knee(graph, fused, highest, knee))
+    node("Sub", 1.0, _knee(graph, fused, node("Sub", 1.0, lowest), knee), name="fused")
+
+
+def _mix(graph: Graph, x: str, other: str, share: float) -> str:
+    return graph.node("Add", x, graph.node("Mul", graph.node("Sub", other, x), share))
+
+
+def _statistics(graph: Graph, both: str, cells: str) -> _Known:
+    node = graph.node
+    ones = node("Sub", node("Add", "ir", 1.0), "ir")
+    weight = _sums(graph, ones)
+    ir, vis = (node("Sub", x, 0.5) for x in ("ir", "vis"))
+    products = (ir, vis), (node("Mul", ir, ir), node("Mul", vis, vis), node("Mul", ir, vis))
+    (a, b), (aa, bb, ab) = ([node("Div", _sums(graph, x), weight) for x in group] for group in products)
+
+    def energy(square: str, mean: str) -> str:
+        return node("Relu", node("Sub", square, node("Mul", mean, mean)))
+
+    both_energies = node("Mul", energy(aa, a), energy(bb, b))
+    product = node("Sub", ab, node("Mul", a, b))
+    flat = node("LessOrEqual", both_energies, statistics.FLAT)
+    correlation = node("Div", product, node("Sqrt", node("Where", flat, 1.0, both_energies)))
+    same = node("Pow", node("Relu", node("Where", flat, 0.0, correlation)), 4.0)
+    mean = node("Add", node("Concat", a, b, axis=0), 0.5)
+    return _Known(mean, _noise(graph, both, cells, ones), same)
+
+
+def _sums(graph: Graph, x: str) -> str:
+    """Over pixels, by cells first: sums of few numbers lose less."""
+    cells = graph.node("AveragePool", filled(graph, x, CELL, "constant"), kernel_shape=[CELL] * 2, strides=[CELL] * 2)
+    return graph.node("ReduceSum", cells, graph.integers(2, 3))
+
+
+def _noise(graph: Graph, both: str, cells: str, ones: str) -> str:
+    """Counts of cells below each level, and their quantile."""
+    node, steps = graph.node, np.diff(np.float32(statistics.NOISE_LEVELS), prepend=0)
+    second = np.array([1, -2, 1], np.float32)
+    padded = pad_edge(graph, filled(graph, both, CELL), 1)
+    response = node("Abs", node("Conv", padded, np.outer(second, second).reshape(1, 1, 3, 3)))
+    noise = node("Mul", blurred(graph, pooled(graph, response, CELL), 0.7), statistics.LAPLACIAN_TO_SIGMA)
+    whole = pooled(graph, filled(graph, ones, CELL, "constant"), CELL)
+    whole = node("Greater", node("Concat", whole, whole, axis=0), 0.99)
+    usable = node("And", node("Greater", cells, 2 * LEVEL), node("Less", cells, 253 * LEVEL))
+    usable = node("Cast", node("And", usable, whole), to=1)
+    below = node("Less", noise, np.reshape(statistics.NOISE_LEVELS, (1, -1, 1, 1)))
+    counts = node("ReduceSum", node("Mul", node("Cast", below, to=1), usable), graph.integers(2, 3))
+    last = node("Slice", counts, graph.integers(len(steps) - 1), graph.integers(len(steps)), graph.integers(1))
+    wanted = node("Mul", last, statistics.NOISE_QUANTILE)
+    before = node("Slice", counts, graph.integers(0), graph.integers(len(steps) - 1), graph.integers(1))
+    before = node("Concat", node("Mul", last, 0.0), before, axis=1)
+    part = node("Div", node("Sub", wanted, before), node("Max", node("Sub", counts, before), 1e-6))
+    part = node("Mul", node("Clip", part, 0.0, 1.0), steps.reshape(1, -1, 1, 1))
+    return node("Mul", node("ReduceSum", part, graph.integers(1)), statistics.QUANTILE_TO_SIGMA)
+
+
+def _flat(graph: Graph, answers: Probe, level: str) -> str:
+    """Features of flat images (`Probe.flat`)."""
+    node, bright = graph.node, graph.node("Sub", graph.node("Mul", level, 2.0), 1.0)
+    white, black = (leaf.reshape(1, -1, 1, 1) for leaf in (answers.white, answers.black))
+    return node("Add", node("Mul", node("Relu", bright), white), node("Mul", node("Relu", node("Neg", bright)), black))
+
+
+def _log_odds(graph: Graph, params: Params, features: str, bases: str, known: _Known, answers: Probe) -> str:
+    node, config = graph.node, params.fusion.spatial
+    channel_weights, class_weights = np.asarray(params.channel_weights), np.asarray(params.encoder_class_weights)
+    change = node("Sub", features, _flat(graph, answers, bases))
+    noise = node("Mul", known.noise, 2 * config.denoise * answers.noise.reshape(1, -1, 1, 1))
+    energy = node("Relu", node("Sub", node("Mul", change, change), node("Mul", noise, noise)))
+    silent = SILENT**2 * np.sum(np.mean(channel_weights, axis=0) ** 2 * answers.noise**2)
+    sigma = config.activity_sigma / CELL / math.sqrt(2)
+    levels = []
+    for activity in _channel_sums(graph, energy, channel_weights**2):
+        levels.append(node("Log", node("Add", blurred(graph, blurred(graph, activity, sigma), sigma), silent)))
+    lifted = node("Sub", features, _flat(graph, answers, known.mean))
+    score = blurred(graph, node("Sub", *_channel_sums(graph, lifted, class_weights)), config.base_sigma / CELL)
+    odds = node("Mul", node("Sub", *levels), 0.5 * config.sharpness)
+    return node("Add", odds, node("Mul", score, config.class_score))
+
+
+def _channel_sums(graph: Graph, maps: str, weights: Float[np.ndarray, "2 k"]) -> list[str]:
+    return [
+        graph.node("Conv", half, row.reshape(1, -1, 1, 1))
+        for half, row in zip(graph.halves(maps), weights, strict=True)
+    ]
+
+
+def _warmth(graph: Graph, config: Any, ir_cells: str) -> str:
+    node, margin = graph.node, config.warm_levels * LEVEL
+    coarse = pooled(graph, ir_cells, 2)
+    around = blurred(graph, coarse, 2.5)
+    for reach in (1.0, 0.5, 0.5):
+        near = node("Clip", node("Sub", coarse, around), -reach * margin, 0.5 * reach * margin)
+        around = blurred(graph, node("Add", around, near), 2.5)
+    around = enlarged(graph, enlarged(graph, around, 2, ir_cells), CELL, "ir")
+    above = node("Sub", node("Sub", blurred(graph, "ir", 1.0), around), margin)
+    return node("Sigmoid", node("Div", above, WARM_SLOPE))
+
+
+def _denoised(graph: Graph, detail: str, both: str, strength: float, noise: str) -> str:
+    node = graph.node
+    if not strength:
+        return detail
+    shares = node("Clip", node("Sub", node("Mul", noise, 0.5 / LEVEL), 1.0), 0.0, 1.0)
+    shares = node("Mul", shares, strength)
+    blurs = [both, *(blurred(graph, both, sigma) for sigma in (1.0, 2.0, 4.0))]
+    for fine, coarse, part in zip(blurs[:-1], blurs[1:], BAND_SHARES, strict=True):
+        band = node("Sub", fine, coarse)
+        energy = blurred(graph, pooled(graph, node("Mul", band, band), CELL), 1.0)
+        energy = node("Add", enlarged(graph, energy, CELL, "ir"), 1e-9)
+        known = node("Mul", node("Mul", noise, noise), 1.5 * part**2)
+        lost = node("Sub", 1.0, node("Div", node("Relu", node("Sub", energy, known)), energy))
+        detail = node("Sub", detail, node("Mul", node("Mul", lost, band), shares))
+    return detail
+
+
+def _knee(graph: Graph, x: str, highest: str, width: float) -> str:
+    node = graph.node
+    start = node("Clip", node("Max", highest, 1 - width), 0.0, 1 - 1e-4)
+    over, room = node("Relu", node("Sub", x, start)), node("Sub", 1.0, start)
+    bent = node("Div", node("Mul", over, room), node("Add", over, room))
+    return node("Add", node("Min", x, start), bent)
