@@ -34,7 +34,7 @@ def place(tmp_path, monkeypatch):
         (2, ("--fused", "a=theirs", "--fused", "a=mine"), ("--fused names a twice",)),
         (2, ("--ir", "mine/ir"), ("Only one of --ir and --vis",)),
         (3, ("--fused", "a=nowhere"), ("nowhere does not exist",)),
-        (3, ("--dataset", "nothing"), ("no data set 'nothing'",)),
+        (3, ("--dataset", "nothing"), ("no data set or folder named 'nothing'",)),
         (4, ("--weights", "none.safetensors"), ("no weights at none.safetensors",)),
         (5, ("--out", "small.safetensors/page.html"), ("small.safetensors", "File exists")),
     ],
