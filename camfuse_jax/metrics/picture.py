@@ -152,7 +152,7 @@ def clip(pair: PairFacts, fused: Gray) -> float:
     return 100.0 * float(np.mean(burnt | crushed))
 
 
-def beyond(pair: PairFacts, fused: Gray) -> float:
+def levels_beyond(pair: PairFacts, fused: Gray) -> float:
     """BEYOND: mean levels by which the fused image leaves what both sources span in the 15 x 15 pixels around."""
     lowest, highest = pair.span
     return float(np.mean(np.maximum(fused - highest, 0) + np.maximum(lowest - fused, 0)))

@@ -137,7 +137,7 @@ METRICS: dict[str, Metric] = {
         _picture("CLIP", "burnt-out and crushed pixels, %", picture.clip,
             "per cent of pixels with F >= 252 but A, B < 235, or F <= 3 but A, B > 20", "0 to 100 %", "lower",
             "A gray picture without highlights.", digits=2),
-        _picture("BEYOND", "leaving the span of the sources, gray levels", picture.beyond,
+        _picture("BEYOND", "leaving the span of the sources, gray levels", picture.levels_beyond,
             "mean levels of F above the highest or below the lowest of A and B in the 15 x 15 pixels around",
             "0 to 255", "lower", "Averaging; and noise or edges in the sources, which widen their span.", digits=2),
         _picture("TONE", "difference in brightness to the visible image, gray levels", picture.tone,

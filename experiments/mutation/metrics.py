@@ -93,7 +93,7 @@ MUTATIONS = [
     *mutations_of(
         f"{_HOME}/registry.py", (*_DEFINITIONS, *_TABLES),
         ('return "score" if self.measure is None else "picture"', 'return "score"'),
-        ('"burnt-out and crushed pixels, %", picture.clip', '"burnt-out and crushed pixels, %", picture.beyond'),
+        ('"burnt-out and crushed pixels, %", picture.clip', '"burnt-out and crushed pixels, %", picture.levels_beyond'),
         ('raising all contrast.", digits=1, pooled=True', 'raising all contrast.", digits=1'),
         ('"PSNR_PEAK", "peak signal to noise ratio, own peak", information.peak_signal_to_noise_own_peak', '"PSNR_PEAK", "peak signal to noise ratio, own peak", information.peak_signal_to_noise'),
     ),
