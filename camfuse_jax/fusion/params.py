@@ -47,7 +47,7 @@ def balanced(params: "Params", *, ir_gain: float = 1.0, vis_gain: float = 1.0) -
             raise UsageError(f"{name} is {gain}.", f"Give a number from 0 to {MAX_GAIN:g}.")
     if ir_gain == vis_gain == 0:
         raise UsageError("ir_gain and vis_gain are both 0.", "Leave one above 0.")
-    return params.replace(ir_gain=float(ir_gain), vis_gain=float(vis_gain))
+    return dataclasses.replace(params, ir_gain=float(ir_gain), vis_gain=float(vis_gain))
 
 
 def rebalance(
@@ -181,7 +181,7 @@ def with_rule(params: Params, rule: NamedRule | None) -> Params:
     """The same weights under another fusion rule; None keeps theirs."""
     if rule is None:
         return params
-    return params.replace(fusion=dataclasses.replace(params.fusion, rule=RULE_NAMES.get(rule, rule)))
+    return dataclasses.replace(params, fusion=dataclasses.replace(params.fusion, rule=RULE_NAMES.get(rule, rule)))
 
 
 def with_look(params: Params, look: float | None) -> Params:
@@ -194,7 +194,7 @@ def with_look(params: Params, look: float | None) -> Params:
         return params
     if not (math.isfinite(look) and 0 <= look <= 1):
         raise UsageError(f"look is {look}.", "Give a number from 0 (natural) to 1 (contrast).")
-    return params.replace(look=float(look))
+    return dataclasses.replace(params, look=float(look))
 
 
 def card(name: str) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def _opened_tiff(data: bytes, byte: str = "") -> TiffImagePlugin.TiffImageFile:
 
 def _by_tifffile(data: bytes, header: Header, name: object) -> Decoded:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        page = tiff.pages[0]
+        page: Any = tiff.pages[0]
         pixels = page.asarray()
         if page.samplesperpixel > 1 and int(page.planarconfig) == 2:
             pixels = np.moveaxis(pixels, 0, -1)
@@ -267,7 +267,8 @@ def _kept_exif(source: Image.Exif) -> bytes | None:
 def geo_tags(data: bytes) -> tuple[GeoTag, ...]:
     """GeoTIFF tags of a TIFF file's first page."""
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        tags = tiff.pages[0].tags
+        page: Any = tiff.pages[0]
+        tags = page.tags
         found = [tags[code] for code in _GEO_TAGS if code in tags]
         return tuple(GeoTag(tag.code, int(tag.dtype), tag.count, tag.value) for tag in found)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt
@@ -52,7 +53,7 @@ class PreparedPair:
         return both(self.ir_valid, self.vis_valid)
 
     @property
-    def masks(self) -> dict[str, Bool[np.ndarray, "h w"] | None]:
+    def masks(self) -> dict[str, Any]:
         """Both masks, as `fuse_frame` and the registration take them."""
         return {"ir_valid": self.ir_valid, "vis_valid": self.vis_valid}
 

@@ -137,7 +137,7 @@ def edge_strength(image: Image2d, mask: Mask = None, *, sigma: float = 1.5) -> I
     strength = np.sqrt(ndimage.gaussian_gradient_magnitude(fill_nearest(np.asarray(image, np.float64), mask), sigma))
     strength -= ndimage.gaussian_filter(strength, 8 * sigma)
     if mask is not None:
-        strength[~ndimage.binary_erosion(mask, iterations=_BORDER, border_value=1)] = 0
+        strength[np.logical_not(ndimage.binary_erosion(mask, iterations=_BORDER, border_value=1))] = 0
     return strength
 
 

@@ -51,7 +51,9 @@ class Line:
     last_step: int
 
 
-def mirrored_bars(values: Float[np.ndarray, "2 k"], order: Sequence[int], *, top: float | None = None) -> list[Bar]:
+def mirrored_bars(
+    values: Float[np.ndarray, "2 k"], order: Sequence[int] | np.ndarray, *, top: float | None = None
+) -> list[Bar]:
     """Bars of both modalities, channel by channel.
 
     Args:

@@ -4,6 +4,7 @@ import dataclasses
 import time
 import unicodedata
 from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any
 
 import anyio
 from starlette.datastructures import FormData, UploadFile
@@ -119,7 +120,7 @@ def read_balance(fields: Mapping[str, str]) -> Balance:
 def make_request(ir: Upload, vis: Upload, fields: Mapping[str, str]) -> FusionRequest:
     """Reads the settings of a pair; as `read_balance`."""
     _check_names(fields, FIELDS)
-    chosen = {name: _choice(fields, name, values) for name, values in _CHOICES.items()}
+    chosen: dict[str, Any] = {name: _choice(fields, name, values) for name, values in _CHOICES.items()}
     gray = _choice(fields, "gray", ("0", "1")) == "1"
     ir_range = parse_policy(fields.get("ir_range", "auto"), option="ir_range")
     return FusionRequest(ir, vis, FrameSettings(ir_range=ir_range, gray=gray, **chosen))

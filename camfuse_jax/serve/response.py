@@ -150,7 +150,7 @@ def warm_targets(ir_unit: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "a b"]:
 
 def _outlined(mask: Bool[np.ndarray, "h w"]) -> str:
     """The outside edge of what is marked, as a layer."""
-    edge = ndimage.binary_dilation(mask, iterations=3) & ~ndimage.binary_dilation(mask, iterations=1)
+    edge = ndimage.binary_dilation(mask, iterations=3) & np.logical_not(ndimage.binary_dilation(mask, iterations=1))
     layer = np.zeros((*mask.shape, 4), np.uint8)
     layer[edge] = _OUTLINE
     return pictures.data_uri(*_viewed(layer))

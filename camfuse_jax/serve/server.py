@@ -7,6 +7,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -36,7 +37,7 @@ def listening(host: str, port: int, *, remote: bool) -> socket.socket:
         raise UsageError(
             f"--host {host} is not known: {error}.", "Give 127.0.0.1, or an address of this computer."
         ) from error
-    if not is_loopback(address[0]) and not remote:
+    if not is_loopback(str(address[0])) and not remote:
         raise UsageError(
             f"--host {host} can be reached from other computers, and there is no password.",
             "Add --remote if that is meant, or use an SSH tunnel: ssh -L 8350:localhost:8350 THIS-COMPUTER.",
@@ -85,11 +86,12 @@ class Connection(H11Protocol):
         self._since, self._received = self.loop.time(), 0
         self._unsent, self._send_until = 0, 0.0
         self._timer = self.loop.call_later(self.tick_seconds, self._tick)
-        hosts = Counter(one.host for one in self.connections)
+        connections: list[Any] = list(self.connections)
+        hosts = Counter(one.host for one in connections)
         crowded = hosts[self.host] > self.most_per_client
-        if crowded or len(self.connections) > self.most:
+        if crowded or len(connections) > self.most:
             host = self.host if crowded else hosts.most_common(1)[0][0]
-            waiting = [one for one in self.connections if one.host == host and one.is_waiting] or [self]
+            waiting = [one for one in connections if one.host == host and one.is_waiting] or [self]
             min(waiting, key=lambda one: one.patience).transport.abort()
 
     @property

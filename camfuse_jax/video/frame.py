@@ -77,12 +77,15 @@ class Reader(Protocol):
         Raises:
             InputError: The source is damaged, or gives nothing for too long.
         """
+        ...
 
     def near(self, times: Sequence[float]) -> list[Frame]:
         """For each time the first frame at or after it, or the last one; nothing for live sources."""
+        ...
 
     def times(self) -> list[float]:
         """Times of all frames, without decoding them; nothing for live sources."""
+        ...
 
 
 def samples_of(frame: Any) -> UInt[np.ndarray, "h w *c"]:
