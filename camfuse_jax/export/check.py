@@ -16,12 +16,17 @@ from camfuse_jax.fusion.forward import fuse_unit
 from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params
 
-TOLERANCE = 1e-5
+LEVEL = 1 / 255
+TOLERANCE = 0.25 * LEVEL
+"""Images are stored in steps of one level. Other processors round otherwise (AMX: 1.5e-5), far below a quarter of one;
+a wrong weight, border or rule is above it."""
 SIZES = ((1, 1, 1), (1, 17, 23), (2, 64, 48), (3, 30, 31), (1, 120, 161))
 
 
 def check(kind: str, content: bytes, params: Params, *, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
-    """Runs an exported network on noise of several sizes, odd ones among them, and compares it with `fuse`.
+    """Runs an exported network on images of several sizes, odd ones among them, and compares it with `fuse`.
+
+    Every size is tried with coarse patches under much noise, under a little, and under less than is taken out.
 
     Args:
         kind: `onnx` or `stablehlo`.
@@ -30,7 +35,7 @@ def check(kind: str, content: bytes, params: Params, *, sizes: Sequence[tuple[in
         sizes: Pairs, height and width of each trial.
 
     Returns:
-        The largest absolute difference, images being in [0, 1].
+        The largest absolute difference in gray levels, of 255.
 
     Raises:
         CamfuseError: If it exceeds `TOLERANCE`.
@@ -40,11 +45,14 @@ def check(kind: str, content: bytes, params: Params, *, sizes: Sequence[tuple[in
     rng = np.random.default_rng(0)
     worst = 0.0
     for shape in sizes:
-        ir, vis = rng.random((2, *shape, 1), np.float32)
-        found = float(np.max(np.abs(run(ir, vis) - np.asarray(fuse_arrays(params, ir, vis)))))
-        if not found <= TOLERANCE:
-            raise CamfuseError(f"The exported {kind} differs from fuse by {found:.1e} on images of {shape}.")
-        worst = max(worst, found)
+        coarse = rng.random((2, shape[0], *(-(-side // 16) for side in shape[1:]), 1), np.float32)
+        coarse = coarse.repeat(16, axis=2).repeat(16, axis=3)[:, :, : shape[1], : shape[2]]
+        for share in (0.9, 0.1, 0.002):
+            ir, vis = (1 - share) * coarse + np.float32(share) * rng.random(coarse.shape, np.float32)
+            apart = float(np.max(np.abs(run(ir, vis) - np.asarray(fuse_arrays(params, ir, vis))))) / LEVEL
+            if not apart <= TOLERANCE / LEVEL:
+                raise CamfuseError(f"The exported {kind} differs from fuse by {apart:.2g} levels on images of {shape}.")
+            worst = max(worst, apart)
     return worst
 
 
@@ -84,9 +92,6 @@ def onnx_session(content: bytes, *, threads: int = 0) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-# Fusion as serialized StableHLO, which any machine with JAX alone can load and run.
-
-
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
@@ -106,9 +111,6 @@ def to_stablehlo(params: Params) -> bytes:
 
     image = jax.ShapeDtypeStruct((*jax_export.symbolic_shape("n, h, w"), 1), jnp.float32)
     return bytes(jax_export.export(jax.jit(fuse_arrays), platforms=PLATFORMS)(image, image).serialize())
-
-
-# Stage `export`: the trained network as a file that runs without this package.
 
 
 _WRITERS = {"onnx": to_onnx, "stablehlo": to_stablehlo}
@@ -136,5 +138,7 @@ def export_network(*, weights: str, to: str | None, out: pathlib.Path | None) ->
         temporary.replace(out)
     except OSError as error:
         raise ResourceError(f"{to} cannot be written to {out}: {error}.") from error
-    told = f"largest difference from fuse {worst:.1e} over {len(SIZES)} sizes (allowed {TOLERANCE:.0e})"
-    print(f"{to}: {out}, {len(content) / 1e6:.1f} MB, {told}")
+    print(
+        f"{to}: {out}, {len(content) / 1e6:.1f} MB, largest difference from fuse {worst:.1g} gray levels of 255 "
+        f"over {len(SIZES)} sizes (allowed {TOLERANCE / LEVEL})"
+    )

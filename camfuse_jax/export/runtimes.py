@@ -1,6 +1,7 @@
 """`fuse` by another runtime than XLA: the exported network in ONNX Runtime or OpenVINO, on the CPU."""
 
 import importlib
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -104,12 +105,7 @@ def _onnxruntime(content: bytes) -> Network:
 
 
 def _openvino(content: bytes) -> Network:
-    try:
-        openvino = importlib.import_module("openvino")
-    except ImportError as error:
-        raise UsageError(
-            "Backend openvino needs the package openvino.", "Run `pip install 'camfuse-jax[openvino]'`."
-        ) from error
+    openvino = _import_openvino()
     core = openvino.Core()
     # Not its own choice of precision, which is bfloat16 where the processor has it, and another image.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -117,6 +113,27 @@ def _openvino(content: bytes) -> Network:
     return lambda ir, vis: model([ir, vis])[0]
 
 
+def _import_openvino() -> Any:
+    """OpenVINO without its telemetry, which would fork this process and report to an analytics service.
+
+    There is no variable that switches it off, only a file in the user's home. Where the package openvino_telemetry
+    cannot be imported, OpenVINO takes its own stub; later imports by others find the package again.
+    """
+    telemetry = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # what makes an import fail
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise UsageError(
+            "Backend openvino needs the package openvino.", "Run `pip install 'camfuse-jax[openvino]'`."
+        ) from error
+    finally:
+        del sys.modules[_TELEMETRY]
+        if telemetry is not None:
+            sys.modules[_TELEMETRY] = telemetry
+
+
+_TELEMETRY = "openvino_telemetry"
 _MAKERS: dict[str, Callable[[bytes], Network]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
 _KEPT: dict[Backend, tuple[weakref.ref[Params], Network]] = {}
 """The last network of each backend, and whose it is: exporting takes a second, and nothing else depends on it."""

@@ -30,6 +30,8 @@ def blurred(x: Maps, sigma: float, size: Size | None = None) -> Maps:
         sigma: Standard deviation in pixels of the map.
         size: Rows and columns that are image; the rest is taken as copies of the last ones. None for all.
     """
+    if not all(isinstance(length, int) for length in x.shape[1:3]):
+        return blurred_pixels(extended(x, size), sigma)  # free sizes of StableHLO: no matrix to write down
     rows, cols = (_band_matrix(length, sigma) for length in x.shape[1:3])
     highest = jax.lax.Precision.HIGHEST
     return jnp.einsum("ri,nijc,sj->nrsc", rows, extended(x, size), cols, precision=highest)
@@ -46,13 +48,13 @@ def _band_matrix(length: int, sigma: float) -> Float[np.ndarray, "length length"
 
 
 def blurred_pixels(x: Maps, sigma: float) -> Maps:
-    """The same for maps of many pixels and small deviations: a sum of shifted maps, faster to run, slower to compile."""
+    """The same for maps of many pixels and small deviations: a sum of shifted maps, quick to run, slow to compile."""
     return _blurred_along(_blurred_along(x, sigma, 1), sigma, 2)
 
 
 def _blurred_along(x: Maps, sigma: float, axis: int) -> Maps:
-    # All axes from the blurred one on are laid in one row, so that a shift is a step in memory: XLA turns that into long
-    # vector loops, which are several times faster than a depthwise convolution on a CPU.
+    # All axes from the blurred one on are laid in one row, so that a shift is a step in memory: XLA turns that into
+    # long vector loops, which are several times faster than a depthwise convolution on a CPU.
     taps = gaussian_weights(sigma).astype(np.float32)
     reach = len(taps) // 2
     around = [(0, 0)] * x.ndim
@@ -68,11 +70,12 @@ def _blurred_along(x: Maps, sigma: float, axis: int) -> Maps:
 def pooled(x: Maps, side: int, reduce: Callable[..., Array] = jnp.mean) -> Maps:
     """One value for each cell of side x side pixels; the outermost row and column fill the last cell."""
     n, rows, cols, channels = x.shape
-    x = jnp.pad(x, ((0, 0), (0, -rows % side), (0, -cols % side), (0, 0)), mode="edge")
-    return reduce(x.reshape(n, x.shape[1] // side, side, x.shape[2] // side, side, channels), axis=(2, 4))
+    h, w = ((length + side - 1) // side for length in (rows, cols))  # in a form that free sizes can be reasoned with
+    x = jnp.pad(x, ((0, 0), (0, h * side - rows), (0, w * side - cols), (0, 0)), mode="edge")
+    return reduce(x.reshape(n, h, side, w, side, channels), axis=(2, 4))
 
 
-def enlarged(x: Maps, side: int, shape: tuple[int, int]) -> Maps:
+def enlarged(x: Maps, side: int, shape: tuple[int, ...]) -> Maps:
     """Linear interpolation between the centers of cells of side x side pixels, cut to a shape."""
     for axis in (2, 1):  # columns while there are few rows: laying them side by side is slow
         before, here, after = _neighbors(x, axis)

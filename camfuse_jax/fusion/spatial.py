@@ -62,7 +62,7 @@ def blend(
     odds = ir_log_odds(config, features, bases, weights, known, answers, cells)
     ir_part, vis_part = balance
     odds = odds + 2 * (jnp.log(ir_part + 1e-6) - jnp.log(vis_part + 1e-6))
-    warm = warmth(config, pair[0], in_cells[: len(pair[0])], size)
+    warm = warmth(config, pair[0], in_cells[: pair[0].shape[0]], size)
     share = jax.nn.sigmoid(up(odds) + config.saliency * warm)
     full_bases = up(bases)
     base = _base(config, look, bases, balance, known, up)
@@ -121,7 +121,7 @@ def warmth(config: SpatialConfig, ir: Pixels, ir_cells: Cells, size: Size | None
 def reach(config: SpatialConfig) -> int:
     """Pixels from which a pixel of the result takes anything besides the statistics."""
     surroundings = 4 * math.ceil(3 * 2.5) * 2 * CELL
-    return max(math.ceil(3 * config.base_sigma), surroundings, math.ceil(4.5 * config.activity_sigma)) + 4 * CELL
+    return max(math.ceil(3 * config.base_sigma + 4.5 * config.activity_sigma), surroundings) + 4 * CELL
 
 
 def _base(
@@ -207,11 +207,11 @@ def _unless_same(gain: float | Array, known: Statistics) -> Array:
 
 
 def _ir(stacked: Array) -> Array:
-    return stacked[: len(stacked) // 2]
+    return stacked[: stacked.shape[0] // 2]
 
 
 def _vis(stacked: Array) -> Array:
-    return stacked[len(stacked) // 2 :]
+    return stacked[stacked.shape[0] // 2 :]
 
 
 def _without_margin(features: Features, shape: tuple[int, ...]) -> Features:

@@ -145,9 +145,11 @@ def _noise_counts(x: Pixels, whole: Float[Array, "n h4 w4 1"]) -> Float[Array, "
     response = jnp.abs(across[:, :-2] - 2 * across[:, 1:-1] + across[:, 2:])
     noise = blurred(pooled(response, CELL), 0.7) * LAPLACIAN_TO_SIGMA
     level = pooled(x, CELL)
-    usable = whole * (level > 2 * LEVEL) * (level < 253 * LEVEL)
-    below = (noise < jnp.asarray(NOISE_LEVELS, x.dtype)).astype(x.dtype).reshape(len(x), -1, len(NOISE_LEVELS))
-    return jnp.matmul(usable.reshape(len(x), 1, -1), below)[:, 0]  # as a product: XLA's own sum is five times slower
+    usable = whole * ((level > 2 * LEVEL) & (level < 253 * LEVEL)).astype(whole.dtype)
+    below = (noise < jnp.asarray(NOISE_LEVELS, x.dtype)).astype(x.dtype).reshape(x.shape[0], -1, len(NOISE_LEVELS))
+    return jnp.matmul(usable.reshape(x.shape[0], 1, -1), below)[
+        :, 0
+    ]  # as a product: XLA's own sum is five times slower
 
 
 def _noise(counts: Float[Array, "n b"]) -> Float[Array, " n"]:

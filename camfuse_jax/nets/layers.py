@@ -156,9 +156,9 @@ def _convolve(x: Float[Array, "n h+2 w+2 i"], kernel: Float[Array, "3 3 i o"], *
 def space_to_depth(x: Float[Array, "n h w 1"], side: int) -> Float[Array, "n h/side w/side side*side"]:
     """Makes each cell of side x side pixels the channels of one pixel; the outermost row and column fill the last cell."""
     n, rows, cols, _ = x.shape
-    x = jnp.pad(x, ((0, 0), (0, -rows % side), (0, -cols % side), (0, 0)), mode="edge")
-    cells = x.reshape(n, x.shape[1] // side, side, x.shape[2] // side, side)
-    return jnp.moveaxis(cells, 3, 2).reshape(n, x.shape[1] // side, x.shape[2] // side, side * side)
+    h, w = ((length + side - 1) // side for length in (rows, cols))  # in a form that free sizes can be reasoned with
+    x = jnp.pad(x, ((0, 0), (0, h * side - rows), (0, w * side - cols), (0, 0)), mode="edge")
+    return jnp.moveaxis(x.reshape(n, h, side, w, side), 3, 2).reshape(n, h, w, side * side)
 
 
 def depth_to_space(x: Float[Array, "n h w side*side"], side: int) -> Float[Array, "n h*side w*side 1"]:
