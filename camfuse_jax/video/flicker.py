@@ -13,7 +13,8 @@ from camfuse_jax.fusion.params import Params
 from camfuse_jax.pair.prepare import PreparedPair
 
 _SECONDS = 5.0
-_CUT = 0.06  # of the scale: both images' means move by this from one frame to the next only where a new shot begins
+_BLOCK = 16  # pixels; means over a block are almost free of noise
+_CUT = 0.06  # of the scale: in half of both images' blocks the mean moves by this only where a new shot begins
 
 
 class FlickerControl:
@@ -33,14 +34,14 @@ class FlickerControl:
         self._params, self._buckets = params, buckets
         self._keep = math.exp(-1 / (max(rate, 1e-3) * _SECONDS))
         self._context: Context | None = None
-        self._means: np.ndarray | None = None
+        self._blocks: list[np.ndarray] = []
 
     def __call__(self, pair: PreparedPair) -> Context:
         """The context by which the next pair is to be fused."""
         ir, luma = _scene_of(pair)
-        means = np.array([ir.mean(dtype=np.float64), luma.mean(dtype=np.float64)])
-        cut = self._means is None or bool(np.all(np.abs(means - self._means) > _CUT))
-        self._means = means
+        blocks = [_block_means(image) for image in (pair.ir_unit, pair.luma)]
+        moved = [np.median(np.abs(new - old)) for new, old in zip(blocks, self._blocks, strict=False)]
+        cut, self._blocks = not moved or min(moved) > _CUT, blocks
         now = jax.tree.map(np.asarray, fusion_context(self._params, ir, luma, buckets=self._buckets))
         if self._context is None or cut:
             self._context = now
@@ -57,3 +58,9 @@ def _scene_of(pair: PreparedPair) -> tuple[np.ndarray, np.ndarray]:
     (box,) = ndimage.find_objects(pair.valid.astype(np.uint8))
     valid = pair.valid[box]
     return tuple(np.where(valid, image[box], image[box][valid].mean()) for image in (pair.ir_unit, pair.luma))
+
+
+def _block_means(image: np.ndarray) -> np.ndarray:
+    size = min(_BLOCK, *image.shape)
+    rows, cols = (side // size for side in image.shape)
+    return image[: rows * size, : cols * size].reshape(rows, size, cols, size).mean(axis=(1, 3), dtype=np.float64)

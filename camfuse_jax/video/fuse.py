@@ -114,7 +114,7 @@ def fuse_video(job: VideoJob) -> VideoResult:
         ResourceError: The result cannot be written.
         Stop: Interrupted; nothing is left of the result.
     """
-    params = job.settings.params()
+    params = _steady(job.settings.params())
     if job.out is None and not job.options.show:
         raise UsageError("There is neither a result to write nor --show.", "Give -o.")
     with handled("nothing was written"), contextlib.ExitStack() as stack:
@@ -125,6 +125,16 @@ def fuse_video(job: VideoJob) -> VideoResult:
         run = _Run(job, params, ir, vis, result, window)
         run.live() if vis.facts.live else run.recorded()
     return result
+
+
+def _steady(params: Params) -> Params:
+    """The weights without the class-activation score in rule `spatial`.
+
+    Its small channels weigh noise anew in each frame: blocks of a static, noisy scene jumped by up to 45 gray levels
+    with it, by 4 without.
+    """
+    spatial = dataclasses.replace(params.fusion.spatial, class_score=0.0)
+    return params.replace(fusion=dataclasses.replace(params.fusion, spatial=spatial))
 
 
 def _checked(job: VideoJob, ir: Reader, vis: Reader) -> VideoResult:
