@@ -44,7 +44,8 @@ def make_step(loss_fn: LossFn, tx: optax.GradientTransformation, *, devices: int
         # which joins processes on CPU, takes one for another.
         vector, tree = ravel_pytree((grads, {"loss": loss, **metrics}))
         grads, metrics = tree(jax.lax.pmean(vector, "devices"))
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to the power of integer counts
+            updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
 
     return step
