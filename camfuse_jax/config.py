@@ -61,7 +61,6 @@ class NetConfig:
     strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2)
 
     def __post_init__(self) -> None:
-        """Checks the values; raises UsageError."""
         for name, count in (("encoder_widths", 5), ("decoder_widths", 4)):
             widths = getattr(self, name)
             _require(len(widths) == count and min(widths) > 0, f"net.{name}", widths, f"{count} positive numbers")
@@ -112,7 +111,6 @@ class SpatialConfig:
     denoise: float = 1.0
 
     def __post_init__(self) -> None:
-        """Checks the values; raises as `NetConfig` does."""
         for field in dataclasses.fields(self):
             value, top = getattr(self, field.name), 64.0 if field.name in _WIDE else 16.0
             values = value if isinstance(value, tuple) else (value,)
@@ -146,7 +144,6 @@ class FusionConfig:
     spatial: SpatialConfig = SpatialConfig()
 
     def __post_init__(self) -> None:
-        """Checks the values; raises as `NetConfig` does."""
         _require(0 <= self.gain <= 8, "fusion.gain", self.gain, "from 0 to 8")
 
 
@@ -181,7 +178,6 @@ class TrainConfig:
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
-        """Checks the values; raises UsageError."""
         for name in ("epochs", "batch_size", "crop", "log_every", "checkpoint_every"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "1 or more")
         _require(self.steps_per_epoch >= 0, "steps_per_epoch", self.steps_per_epoch, "0 or more")
@@ -212,7 +208,6 @@ class AutoencoderConfig(TrainConfig):
     channel_gains: float = dataclasses.field(default=0.0, metadata=_ADDED)
 
     def __post_init__(self) -> None:
-        """Checks the values; raises UsageError."""
         super().__post_init__()
         _require(self.crop >= 11, "ae.crop", self.crop, "11 or more, the window of SSIM")
         _require(self.photos >= 0, "ae.photos", self.photos, "0 or more")
@@ -249,7 +244,6 @@ class ClassifierConfig(TrainConfig):
     weight_rms: float = 0.5
 
     def __post_init__(self) -> None:
-        """Checks the values; raises UsageError."""
         super().__post_init__()
         _require(self.stride > 0, "cls.stride", self.stride, "1 or more")
         for name in ("distance_weight", "distance_from_epoch", "channel_size", "weight_rms"):
@@ -267,7 +261,6 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the seed; raises UsageError."""
         _require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
 
 

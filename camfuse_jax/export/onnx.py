@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.export.onnx_graph import Graph, cropped, filled, pad_edge
+from camfuse_jax.export.onnx_graph import Graph, cropped, filled_node, pad_edge_node
 from camfuse_jax.export.onnx_spatial import spatial_rule
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
@@ -81,7 +81,7 @@ _RULES: dict[str, Callable[[Graph, Params, str, str], str]] = {
 def _deep_encoder(graph: Graph, x: str, encoder: Mapping[str, Any], margin: int) -> str:
     for i, stride in enumerate(ENCODER_STRIDES, start=1):
         # Edge padding by the margin and by a convolution's own pixel are one edge padding by both.
-        x = pad_edge(graph, x, 1 + (margin if i == 1 else 0))
+        x = pad_edge_node(graph, x, 1 + (margin if i == 1 else 0))
         layer = _arrays(encoder[f"conv{i}"]["conv"])
         x = graph.node("Relu", _convolution(graph, x, *layer, name=f"encoder.conv{i}", strides=[stride, stride]))
     return x
@@ -91,7 +91,7 @@ def _deep_decoder(graph: Graph, x: str, decoder: Mapping[str, Any], margin: int)
     """Upsampling and convolution in one, as `nets.layers` has them; the 1x1 layer comes before the last parting."""
     for i in range(1, 5):
         name, layer = f"decoder.conv{i}", decoder[f"conv{i}"]
-        x = pad_edge(graph, x, 1)
+        x = pad_edge_node(graph, x, 1)
         kernel, bias = _arrays(layer["conv"])
         if i in UPSAMPLED_BEFORE:
             joined = np.asarray(parity_kernel(kernel))
@@ -108,14 +108,14 @@ def _deep_decoder(graph: Graph, x: str, decoder: Mapping[str, Any], margin: int)
 
 
 def _shallow_encoder(graph: Graph, x: str, encoder: Mapping[str, Any], margin: int) -> str:
-    x = filled(graph, pad_edge(graph, x, margin + SHRINK), SHRINK)
+    x = filled_node(graph, pad_edge_node(graph, x, margin + SHRINK), SHRINK)
     x = graph.node("SpaceToDepth", x, blocksize=SHRINK)
     x = _convolution(graph, x, *_arrays(encoder["conv"]), name="encoder.conv")
     return graph.node("Concat", graph.node("Relu", x), graph.node("Relu", graph.node("Neg", x)), axis=1)
 
 
 def _shallow_decoder(graph: Graph, x: str, decoder: Mapping[str, Any], margin: int) -> str:
-    x = _convolution(graph, pad_edge(graph, x, 1), *_arrays(decoder["conv"]), name="decoder.conv")
+    x = _convolution(graph, pad_edge_node(graph, x, 1), *_arrays(decoder["conv"]), name="decoder.conv")
     x = graph.node("DepthToSpace", x, blocksize=SHRINK, mode="DCR")
     return graph.node("Clip", cropped(graph, x, "ir", margin=margin), -1.0, 1.0)
 

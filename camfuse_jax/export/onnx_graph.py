@@ -72,44 +72,44 @@ class Graph:
         return self.constant(f"number_{array:.9g}" if array.ndim == 0 else name, array)
 
 
-def height_width(graph: Graph, x: str) -> str:
+def height_width_node(graph: Graph, x: str) -> str:
     """Height and width, a vector of two."""
     return graph.node("Slice", graph.node("Shape", x), graph.integers(2), graph.integers(4))
 
 
-def pad_edge(graph: Graph, x: str, pixels: int) -> str:
+def pad_edge_node(graph: Graph, x: str, pixels: int) -> str:
     """Repeats the outermost pixel of height and width."""
     return graph.node("Pad", x, graph.integers(0, 0, pixels, pixels, 0, 0, pixels, pixels), mode="edge")
 
 
-def filled(graph: Graph, x: str, side: int, mode: str = "edge") -> str:
+def filled_node(graph: Graph, x: str, side: int, mode: str = "edge") -> str:
     """Continues maps to the right and below until height and width are multiples of `side`."""
-    missing = graph.node("Mod", graph.node("Neg", height_width(graph, x)), graph.integers(side))
+    missing = graph.node("Mod", graph.node("Neg", height_width_node(graph, x)), graph.integers(side))
     return graph.node("Pad", x, graph.node("Concat", graph.integers(*[0] * 6), missing, axis=0), mode=mode)
 
 
 def cropped(graph: Graph, x: str, like: str, *, margin: int = 0) -> str:
     """Cuts height and width of `like` out of maps, starting `margin` pixels from the top left."""
     starts = graph.integers(margin, margin)
-    ends = graph.node("Add", height_width(graph, like), starts)
+    ends = graph.node("Add", height_width_node(graph, like), starts)
     return graph.node("Slice", x, starts, ends, graph.integers(2, 3))
 
 
-def pooled(graph: Graph, x: str, side: int, how: str = "Average") -> str:
+def pooled_node(graph: Graph, x: str, side: int, how: str = "Average") -> str:
     """`grids.pooled` by AveragePool or MaxPool."""
-    return graph.node(f"{how}Pool", filled(graph, x, side), kernel_shape=[side] * 2, strides=[side] * 2)
+    return graph.node(f"{how}Pool", filled_node(graph, x, side), kernel_shape=[side] * 2, strides=[side] * 2)
 
 
-def enlarged(graph: Graph, x: str, side: int, like: str) -> str:
+def enlarged_node(graph: Graph, x: str, side: int, like: str) -> str:
     """`grids.enlarged` to height and width of `like`."""
     how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     return cropped(graph, graph.node("Resize", x, "", np.array([1, 1, side, side]), **how), like)
 
 
-def blurred(graph: Graph, x: str, sigma: float) -> str:
+def blurred_node(graph: Graph, x: str, sigma: float) -> str:
     """`grids.blurred` of one channel."""
     taps = gaussian_weights(sigma).astype(np.float32)
-    x = pad_edge(graph, x, len(taps) // 2)
+    x = pad_edge_node(graph, x, len(taps) // 2)
     for shape in ((1, 1, -1, 1), (1, 1, 1, -1)):
         x = graph.node("Conv", x, graph.constant(f"gauss_{sigma:.9g}_{shape.index(-1)}", taps.reshape(shape)))
     return x

@@ -10,7 +10,15 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from camfuse_jax.export.onnx_graph import Graph, blurred, cropped, enlarged, filled, pad_edge, pooled
+from camfuse_jax.export.onnx_graph import (
+    Graph,
+    blurred_node,
+    cropped,
+    enlarged_node,
+    filled_node,
+    pad_edge_node,
+    pooled_node,
+)
 from camfuse_jax.fusion import statistics
 from camfuse_jax.fusion.forward import encoder_answers
 from camfuse_jax.fusion.params import Params
@@ -43,7 +51,7 @@ def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None
         return ends[0] + look * (ends[1] - ends[0])
 
     def up(x: str) -> str:
-        return enlarged(graph, x, CELL, "ir")
+        return enlarged_node(graph, x, CELL, "ir")
 
     def unless_same(gain: float) -> str:
         return node("Add", gain, node("Mul", known.same, 1 - gain))
@@ -51,8 +59,8 @@ def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None
     def beyond(x: str, low: str, high: str) -> str:
         return node("Sub", node("Relu", node("Sub", x, high)), node("Relu", node("Sub", low, x)))
 
-    cells = pooled(graph, both, CELL)
-    bases = blurred(graph, cells, config.base_sigma / CELL)
+    cells = pooled_node(graph, both, CELL)
+    bases = blurred_node(graph, cells, config.base_sigma / CELL)
     known = _statistics(graph, both, cells)
     features = cropped(graph, features, cells, margin=params.net.margin // CELL)
     odds = _log_odds(graph, params, features, bases, known, answers)
@@ -82,7 +90,7 @@ def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None
     fused = node("Add", base, node("Mul", detail, unless_same(at(config.detail_gain))))
 
     lowest, highest = node("Min", "ir", "vis"), node("Max", "ir", "vis")
-    ends = pooled(graph, node("Concat", node("Neg", lowest), highest, axis=0), CELL, "Max")
+    ends = pooled_node(graph, node("Concat", node("Neg", lowest), highest, axis=0), CELL, "Max")
     ends = up(node("MaxPool", ends, kernel_shape=[3, 3], pads=[1, 1, 1, 1]))
     low, high = graph.halves(ends)
     fused = node("Sub", fused, node("Mul", beyond(fused, node("Neg", low), high), at(config.bound)))
@@ -117,7 +125,9 @@ def _statistics(graph: Graph, both: str, cells: str) -> _Known:
 
 def _sums(graph: Graph, x: str) -> str:
     """Over pixels, by cells first: sums of few numbers lose less."""
-    cells = graph.node("AveragePool", filled(graph, x, CELL, "constant"), kernel_shape=[CELL] * 2, strides=[CELL] * 2)
+    cells = graph.node(
+        "AveragePool", filled_node(graph, x, CELL, "constant"), kernel_shape=[CELL] * 2, strides=[CELL] * 2
+    )
     return graph.node("ReduceSum", cells, graph.integers(2, 3))
 
 
@@ -125,10 +135,10 @@ def _noise(graph: Graph, both: str, cells: str, ones: str) -> str:
     """Counts of cells below each level, and their quantile."""
     node, steps = graph.node, np.diff(np.float32(statistics.NOISE_LEVELS), prepend=0)
     second = np.array([1, -2, 1], np.float32)
-    padded = pad_edge(graph, filled(graph, both, CELL), 1)
+    padded = pad_edge_node(graph, filled_node(graph, both, CELL), 1)
     response = node("Abs", node("Conv", padded, np.outer(second, second).reshape(1, 1, 3, 3)))
-    noise = node("Mul", blurred(graph, pooled(graph, response, CELL), 0.7), statistics.LAPLACIAN_TO_SIGMA)
-    whole = pooled(graph, filled(graph, ones, CELL, "constant"), CELL)
+    noise = node("Mul", blurred_node(graph, pooled_node(graph, response, CELL), 0.7), statistics.LAPLACIAN_TO_SIGMA)
+    whole = pooled_node(graph, filled_node(graph, ones, CELL, "constant"), CELL)
     whole = node("Greater", node("Concat", whole, whole, axis=0), 0.99)
     usable = node("And", node("Greater", cells, 2 * LEVEL), node("Less", cells, 253 * LEVEL))
     usable = node("Cast", node("And", usable, whole), to=1)
@@ -160,9 +170,11 @@ def _log_odds(graph: Graph, params: Params, features: str, bases: str, known: _K
     sigma = config.activity_sigma / CELL / math.sqrt(2)
     levels = []
     for activity in _channel_sums(graph, energy, channel_weights**2):
-        levels.append(node("Log", node("Add", blurred(graph, blurred(graph, activity, sigma), sigma), silent)))
+        levels.append(
+            node("Log", node("Add", blurred_node(graph, blurred_node(graph, activity, sigma), sigma), silent))
+        )
     lifted = node("Sub", features, _flat(graph, answers, known.mean))
-    score = blurred(graph, node("Sub", *_channel_sums(graph, lifted, class_weights)), config.base_sigma / CELL)
+    score = blurred_node(graph, node("Sub", *_channel_sums(graph, lifted, class_weights)), config.base_sigma / CELL)
     odds = node("Mul", node("Sub", *levels), 0.5 * config.sharpness)
     return node("Add", odds, node("Mul", score, config.class_score))
 
@@ -176,13 +188,13 @@ def _channel_sums(graph: Graph, maps: str, weights: Float[np.ndarray, "2 k"]) ->
 
 def _warmth(graph: Graph, config: Any, ir_cells: str) -> str:
     node, margin = graph.node, config.warm_levels * LEVEL
-    coarse = pooled(graph, ir_cells, 2)
-    around = blurred(graph, coarse, 2.5)
+    coarse = pooled_node(graph, ir_cells, 2)
+    around = blurred_node(graph, coarse, 2.5)
     for reach in (1.0, 0.5, 0.5):
         near = node("Clip", node("Sub", coarse, around), -reach * margin, 0.5 * reach * margin)
-        around = blurred(graph, node("Add", around, near), 2.5)
-    around = enlarged(graph, enlarged(graph, around, 2, ir_cells), CELL, "ir")
-    above = node("Sub", node("Sub", blurred(graph, "ir", 1.0), around), margin)
+        around = blurred_node(graph, node("Add", around, near), 2.5)
+    around = enlarged_node(graph, enlarged_node(graph, around, 2, ir_cells), CELL, "ir")
+    above = node("Sub", node("Sub", blurred_node(graph, "ir", 1.0), around), margin)
     return node("Sigmoid", node("Div", above, WARM_SLOPE))
 
 
@@ -192,11 +204,11 @@ def _denoised(graph: Graph, detail: str, both: str, strength: float, noise: str)
         return detail
     shares = node("Clip", node("Sub", node("Mul", noise, 0.5 / LEVEL), 1.0), 0.0, 1.0)
     shares = node("Mul", shares, strength)
-    blurs = [both, *(blurred(graph, both, sigma) for sigma in (1.0, 2.0, 4.0))]
+    blurs = [both, *(blurred_node(graph, both, sigma) for sigma in (1.0, 2.0, 4.0))]
     for fine, coarse, part in zip(blurs[:-1], blurs[1:], BAND_SHARES, strict=True):
         band = node("Sub", fine, coarse)
-        energy = blurred(graph, pooled(graph, node("Mul", band, band), CELL), 1.0)
-        energy = node("Add", enlarged(graph, energy, CELL, "ir"), 1e-9)
+        energy = blurred_node(graph, pooled_node(graph, node("Mul", band, band), CELL), 1.0)
+        energy = node("Add", enlarged_node(graph, energy, CELL, "ir"), 1e-9)
         known = node("Mul", node("Mul", noise, noise), 1.5 * part**2)
         lost = node("Sub", 1.0, node("Div", node("Relu", node("Sub", energy, known)), energy))
         detail = node("Sub", detail, node("Mul", node("Mul", lost, band), shares))

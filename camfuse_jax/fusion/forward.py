@@ -37,8 +37,8 @@ class Explanation(NamedTuple):
     probability: Float[Array, "n 2 2"]
 
 
-class Sums(NamedTuple):
-    """Sums over an image, or over the tiles of one, from which its `Context` follows.
+class ImageSums(NamedTuple):
+    """ImageSums over an image, or over the tiles of one, from which its `Context` follows.
 
     Attributes:
         pixels: For rule spatial.
@@ -128,8 +128,8 @@ def image_sums(
     size: Size | None = None,
     valid: Masks = EVERYWHERE,
     counted: Any = None,
-) -> Sums:
-    """Sums over whole images or tiles; those of tiles add up.
+) -> ImageSums:
+    """ImageSums over whole images or tiles; those of tiles add up.
 
     Args:
         params: Weights.
@@ -142,9 +142,9 @@ def image_sums(
     config = params.fusion
     if config.rule == "spatial":
         own = None if counted is None else _rectangle(ir_unit, counted, 1)
-        return Sums(pixels=statistics.sums(ir_unit, vis_unit, size, valid, own))
+        return ImageSums(pixels=statistics.sums(ir_unit, vis_unit, size, valid, own))
     if config.rule not in POOLED_RULES and config.brightness != "kept":
-        return Sums()
+        return ImageSums()
     both = encode(params, *filled(ir_unit, vis_unit, size, valid), size)
     features = pooled = None
     if config.brightness == "kept":
@@ -153,10 +153,10 @@ def image_sums(
         cells = features_size(params.net, size)
         last = make_classifier(params.net).apply({"params": params.classifier}, both, cells)[1]["last"]
         pooled = _masked_sum(last, last_size(params.net, size), counted, last_shrink(params.net))
-    return Sums(pooled=pooled, features=features)
+    return ImageSums(pooled=pooled, features=features)
 
 
-def context_of(params: Params, sums: Sums) -> Context:
+def context_of(params: Params, sums: ImageSums) -> Context:
     """What follows from the sums over whole images."""
     known = None if sums.pixels is None else statistics.statistics(sums.pixels)
     means = None if sums.features is None else (sums.features[0] / sums.features[1])[:, None, None, :]

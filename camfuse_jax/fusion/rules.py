@@ -44,7 +44,7 @@ def combine(
     return extended(0.5 * (ir_mean + vis_mean) + contrast, size)
 
 
-def reach(config: FusionConfig) -> int:
+def rule_reach(config: FusionConfig) -> int:
     """How many feature pixels away a feature pixel of the result still depends on."""
     return 1 if config.rule == "l1" else 0
 

@@ -86,7 +86,8 @@ def ir_log_odds(
     """Log-odds that detail comes from the infrared image: activity levels, and the class-activation score (Eq. 14)."""
     features = _without_margin(features, bases.shape)
     change = features - answers.flat(bases)
-    energy = jnp.maximum(change**2 - (2 * config.denoise * known.noise * answers.noise) ** 2, 0)
+    noise = known.noise * answers.noise.reshape(1, 1, 1, -1)
+    energy = jnp.maximum(change**2 - (2 * config.denoise * noise) ** 2, 0)
     activity = _channel_sums(energy, weights[0] ** 2)
     silent = SILENT**2 * jnp.sum(jnp.mean(weights[0], axis=0) ** 2 * answers.noise**2)
     sigma = config.activity_sigma / CELL / math.sqrt(2)

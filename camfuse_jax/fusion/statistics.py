@@ -36,9 +36,10 @@ class Probe(NamedTuple):
     white: Float[Array, " k"]
     noise: Float[Array, " k"]
 
-    def flat(self, level: Float[Array, "*shape 1"]) -> Float[Array, "*shape k"]:
-        """Features of a flat image of a level in [0, 1]; gray has none."""
-        return jnp.maximum(2 * level - 1, 0) * self.white + jnp.maximum(1 - 2 * level, 0) * self.black
+    def flat(self, level: Float[Array, "n h w 1"]) -> Float[Array, "n h w k"]:
+        """Features of flat images of a level in [0, 1]; gray has none."""
+        white, black = (x.reshape(1, 1, 1, -1) for x in (self.white, self.black))
+        return jnp.maximum(2 * level - 1, 0) * white + jnp.maximum(1 - 2 * level, 0) * black
 
 
 class Statistics(NamedTuple):
@@ -146,10 +147,10 @@ def _noise_counts(x: Pixels, whole: Float[Array, "n h4 w4 1"]) -> Float[Array, "
     noise = blurred(pooled(response, CELL), 0.7) * LAPLACIAN_TO_SIGMA
     level = pooled(x, CELL)
     usable = whole * ((level > 2 * LEVEL) & (level < 253 * LEVEL)).astype(whole.dtype)
-    below = (noise < jnp.asarray(NOISE_LEVELS, x.dtype)).astype(x.dtype).reshape(x.shape[0], -1, len(NOISE_LEVELS))
-    return jnp.matmul(usable.reshape(x.shape[0], 1, -1), below)[
-        :, 0
-    ]  # as a product: XLA's own sum is five times slower
+    below = (noise < jnp.asarray(NOISE_LEVELS, x.dtype).reshape(1, 1, 1, -1)).astype(x.dtype)
+    below = below.reshape(x.shape[0], -1, len(NOISE_LEVELS))
+    # As a product: XLA's own sum is five times slower.
+    return jnp.matmul(usable.reshape(x.shape[0], 1, -1), below)[:, 0]
 
 
 def _noise(counts: Float[Array, "n b"]) -> Float[Array, " n"]:
@@ -158,4 +159,4 @@ def _noise(counts: Float[Array, "n b"]) -> Float[Array, " n"]:
     below = jnp.concatenate([jnp.zeros_like(wanted), counts[:, :-1]], axis=1)
     part = jnp.clip((wanted - below) / jnp.maximum(counts - below, 1e-6), 0, 1)
     steps = jnp.diff(jnp.asarray(NOISE_LEVELS, counts.dtype), prepend=0.0)
-    return QUANTILE_TO_SIGMA * jnp.sum(part * steps, axis=1)
+    return QUANTILE_TO_SIGMA * jnp.sum(part * steps[None], axis=1)

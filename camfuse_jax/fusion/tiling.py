@@ -18,7 +18,7 @@ from camfuse_jax.fusion.dispatch import Buckets, Program, cut, run_by_size
 from camfuse_jax.fusion.forward import (
     POOLED_RULES,
     Context,
-    Sums,
+    ImageSums,
     context_of,
     fuse_unit,
     image_sums,
@@ -57,7 +57,7 @@ def pixel_reach(params: Params) -> int:
         if layer in UPSAMPLED_BEFORE:
             decoder, cell = decoder + cell, cell // 2
         decoder += cell
-    own = encoder + net.margin + SHRINK * rules.reach(params.fusion) + decoder
+    own = encoder + net.margin + SHRINK * rules.rule_reach(params.fusion) + decoder
     if params.fusion.rule not in POOLED_RULES:
         return own
     classifier = SHRINK * sum(math.prod(net.strides[:i]) for i in range(len(net.strides)))
@@ -153,7 +153,7 @@ def _counted(span: Span, length: int) -> tuple[int, int]:
     return span.first - span.start, _BEYOND if span.stop == length else span.stop - span.start
 
 
-def _sums(inputs: tuple[Params, Array], ir: Array, vis: Array, size: Size) -> Sums:
+def _sums(inputs: tuple[Params, Array], ir: Array, vis: Array, size: Size) -> ImageSums:
     params, own = inputs
     return image_sums(params, to_unit(ir)[None, ..., None], to_unit(vis)[None, ..., None], size, counted=own)
 

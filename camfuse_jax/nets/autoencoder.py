@@ -1,8 +1,8 @@
 """Encoders and decoders: what turns an image into features and features into an image (section 2.1, Eqs. 4 and 6).
 
-`Encoder` and `Decoder` are the paper's. `ShallowEncoder` and `ShallowDecoder` are one convolution each and have the same
-interface: 128 features, one for each 4x4 pixels. All of them take and return arrays larger than the image where `size`
-says how many rows and columns are image (`nets.masking`).
+`Encoder` and `Decoder` are the paper's. `ShallowEncoder` and `ShallowDecoder` are one convolution each and have the
+same interface: 128 features, one for each 4x4 pixels. All of them take and return arrays larger than the image where
+`size` says how many rows and columns are image (`nets.masking`).
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Layers of the auto-encoder: edge-padded convolution, bilinear doubling with a convolution, and moves between grids."""
+"""Layers of the auto-encoder: edge-padded convolution, bilinear doubling with a convolution, and reordering."""
 
 from typing import Any
 
@@ -154,7 +154,7 @@ def _convolve(x: Float[Array, "n h+2 w+2 i"], kernel: Float[Array, "3 3 i o"], *
 
 
 def space_to_depth(x: Float[Array, "n h w 1"], side: int) -> Float[Array, "n h/side w/side side*side"]:
-    """Makes each cell of side x side pixels the channels of one pixel; the outermost row and column fill the last cell."""
+    """Makes each cell of side x side pixels the channels of one pixel; the outermost pixels fill the last cell."""
     n, rows, cols, _ = x.shape
     h, w = ((length + side - 1) // side for length in (rows, cols))  # in a form that free sizes can be reasoned with
     x = jnp.pad(x, ((0, 0), (0, h * side - rows), (0, w * side - cols), (0, 0)), mode="edge")

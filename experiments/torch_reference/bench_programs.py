@@ -81,7 +81,7 @@ def _jax_step(case: Case, params: Params) -> Callable[[], None]:
         tx = make_optimizer(config.cls, total_steps=_STEPS)
     step = parallel.make_step(loss_fn, tx, devices=devices)
     state = parallel.replicate(parallel.TrainState(jnp.int32(0), tree, tx.init(tree)), devices=devices)
-    cut = parallel.shard(batch, devices=devices)
+    frozen, cut = parallel.replicate(frozen, devices=devices), parallel.shard(batch, devices=devices)
 
     def call() -> None:
         nonlocal state

@@ -180,6 +180,7 @@ def _train(tree: Any, frozen: Any, loss_fn: Any, config: Any, given: list[Any]) 
     tx = make_optimizer(config, total_steps=STEPS)
     step = parallel.make_step(loss_fn, tx, devices=1)
     state = parallel.replicate(parallel.TrainState(jnp.int32(0), tree, tx.init(tree)), devices=1)
+    frozen = parallel.replicate(frozen, devices=1)
     seen = []
     for batch in given:
         state, metrics = step(state, frozen, parallel.shard(batch, devices=1))

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from camfuse_jax.data.splits import find_pairs
 from camfuse_jax.data.sources import ArraySource, CachedSource, ConcatSource, FileSource, PairSource, Source
+from camfuse_jax.data.splits import find_pairs
 from camfuse_jax.errors import InputError
 from camfuse_jax.images.write import write_picture
 

@@ -61,7 +61,9 @@ def _features(shape=(2, 11, 18, 6)):
 def test_every_rule_agrees(rule):
     params = small_params(fusion=FusionConfig(rule=rule, gain=1.5, base_cells=1.5, place_cells=0.7))
     ir, vis = _features()
-    expected = np.asarray(combine(params.fusion, ir, vis, params.channel_weights, evidence=params.encoder_class_weights))
+    expected = np.asarray(
+        combine(params.fusion, ir, vis, params.channel_weights, evidence=params.encoder_class_weights)
+    )
     found = nhwc(RULES[rule](from_params(params), nchw(ir), nchw(vis)))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
