@@ -14,7 +14,7 @@ import tyro
 
 from camfuse_jax import cluster as joining
 from camfuse_jax.cluster import ClusterOptions
-from camfuse_jax.config import PRESETS, Config, Rule
+from camfuse_jax.config import PRESETS, Config, NamedRule
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.system import runtime
 from camfuse_jax.system.program import Outcome, run_program
@@ -108,7 +108,7 @@ class Options:
     out: pathlib.Path | None = None
     weights: str | None = None
     autoencoder: str | None = None
-    rule: Rule | None = None
+    rule: NamedRule | None = None
     limit: int = 0
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     metrics: Literal["paper", "all"] = "paper"

@@ -6,7 +6,7 @@ import importlib.util
 import socket
 import sys
 
-from camfuse_jax.config import Rule
+from camfuse_jax.config import NamedRule
 from camfuse_jax.errors import StoppedError, UsageError
 
 _NEEDED = ("starlette", "uvicorn", "python_multipart")
@@ -40,7 +40,7 @@ class Serve:
     remote: bool = False
     live: tuple[str, str] | None = None
     weights: str = "tno"
-    rule: Rule | None = None
+    rule: NamedRule | None = None
     max_megapixels: float = 25.0
     max_megabytes: float = 100.0
     queue: int = 4

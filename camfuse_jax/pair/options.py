@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from camfuse_jax.config import Backend, Rule
+from camfuse_jax.config import Backend, NamedRule
 from camfuse_jax.errors import UsageError
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.ranges import RangePolicy
@@ -67,30 +67,33 @@ class FuseSettings:
         frame: How each pair is treated.
         ir_gain: Balance: factor on the infrared channel weights; only the ratio to --vis-gain counts.
         vis_gain: Balance: factor on the visible channel weights.
+        look: Rule spatial: from 0 (natural: the visible image's tone) to 1 (contrast); default: the weights' own.
         force: Replace existing files.
         dry_run: List what pairs with what, and what is wrong, and write nothing.
         limits: What is read at most.
     """
 
     weights: str = "tno"
-    rule: Rule | None = None
+    rule: NamedRule | None = None
     frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
     ir_gain: float = 1.0
     vis_gain: float = 1.0
+    look: float | None = None
     force: bool = False
     dry_run: bool = False
     limits: Limits = dataclasses.field(default_factory=Limits)
 
     def params(self) -> "Params":
-        """The weights with rule and balance; JAX is loaded here, not where a command line is read.
+        """The weights with rule, look and balance; JAX is loaded here, not where a command line is read.
 
         Raises:
             CheckpointError: They cannot be loaded.
-            UsageError: A gain is wrong.
+            UsageError: A gain or the look is wrong.
         """
-        from camfuse_jax.fusion.params import balanced, load_params, with_rule
+        from camfuse_jax.fusion.params import balanced, load_params, with_look, with_rule
 
-        return balanced(with_rule(load_params(self.weights), self.rule), ir_gain=self.ir_gain, vis_gain=self.vis_gain)
+        params = with_look(with_rule(load_params(self.weights), self.rule), self.look)
+        return balanced(params, ir_gain=self.ir_gain, vis_gain=self.vis_gain)
 
 
 @dataclasses.dataclass(frozen=True)
