@@ -67,7 +67,7 @@ def blend(
     full_bases = up(bases)
     base = _base(config, look, bases, balance, known, up)
     base = base + _at(look, config.warm_base) * warm * jnp.maximum(_ir(full_bases) - base, 0)
-    ir_detail, vis_detail = jnp.split(_denoised(both - full_bases, both, config.denoise, known.noise, up), 2)
+    ir_detail, vis_detail = jnp.split(_denoised(both - full_bases, both, config.denoise, known.noise, up, size), 2)
     detail = vis_detail + share * (ir_detail - vis_detail)
     fused = base + _unless_same(_at(look, config.detail_gain), known) * detail
     fused = _bounded(config, look, fused, pair, up, cells)
@@ -144,7 +144,12 @@ def _base(
 
 
 def _denoised(
-    detail: Pixels, both: Pixels, strength: float, noise: Float[Array, "m 1 1 1"], up: Callable[[Cells], Pixels]
+    detail: Pixels,
+    both: Pixels,
+    strength: float,
+    noise: Float[Array, "m 1 1 1"],
+    up: Callable[[Cells], Pixels],
+    size: Size | None,
 ) -> Pixels:
     """Detail with what is noise taken out of its three finest bands; clean images pay nothing."""
     strength = strength * jnp.clip(noise / LEVEL / 2 - 1, 0, 1)  # from 2 levels of noise on, in full from 4
@@ -153,7 +158,9 @@ def _denoised(
         blurs = [both, *(blurred_pixels(both, sigma) for sigma in (1.0, 2.0, 4.0))]
         for fine, coarse, part in zip(blurs[:-1], blurs[1:], BAND_SHARES, strict=True):
             band = fine - coarse
-            energy = up(blurred(pooled(band * band, CELL), 1.0)) + 1e-9
+            # Beyond the image there is another band than a copy of the last row's.
+            energy = pooled(extended(band * band, size), CELL)
+            energy = up(blurred(energy, 1.0, shrunk(size, CELL))) + 1e-9
             keep = jnp.maximum(energy - 1.5 * (part * noise) ** 2, 0) / energy
             detail = detail - strength * (1 - keep) * band
         return detail

@@ -101,7 +101,7 @@ def sums(
     moments = pooled(jnp.concatenate([weight, a, b, a * a, b * b, a * b]), CELL)
     moments = CELL**2 * jnp.sum(moments, axis=(1, 2, 3)).reshape(6, -1).T
     whole = (pooled(weight, CELL) > 0.99).astype(ir.dtype)
-    counts = _noise_counts(jnp.concatenate([ir, vis]), jnp.concatenate([whole, whole]))
+    counts = _noise_counts(jnp.concatenate([ir, vis]), jnp.concatenate([whole, whole]), shrunk(size, CELL))
     return Sums(moments, jnp.stack(jnp.split(counts, 2), axis=1))
 
 
@@ -139,12 +139,12 @@ def fill_invalid(x: Pixels, valid: Pixels, size: Size | None = None) -> Pixels:
     return jnp.where(valid > 0, x, enlarged(extended(filled, cells), CELL, x.shape[1:3]))
 
 
-def _noise_counts(x: Pixels, whole: Float[Array, "n h4 w4 1"]) -> Float[Array, "n b"]:
+def _noise_counts(x: Pixels, whole: Float[Array, "n h4 w4 1"], cells: Size | None) -> Float[Array, "n b"]:
     """Cells whose Laplacian difference, scaled to noise, is below each level; clipped cells are left out."""
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     across = padded[:, :, :-2] - 2 * padded[:, :, 1:-1] + padded[:, :, 2:]
     response = jnp.abs(across[:, :-2] - 2 * across[:, 1:-1] + across[:, 2:])
-    noise = blurred(pooled(response, CELL), 0.7) * LAPLACIAN_TO_SIGMA
+    noise = blurred(pooled(response, CELL), 0.7, cells) * LAPLACIAN_TO_SIGMA
     level = pooled(x, CELL)
     usable = whole * ((level > 2 * LEVEL) & (level < 253 * LEVEL)).astype(whole.dtype)
     below = (noise < jnp.asarray(NOISE_LEVELS, x.dtype).reshape(1, 1, 1, -1)).astype(x.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from camfuse_jax.fusion.forward import encoder_answers
 from camfuse_jax.fusion.params import Params
 from torch_reference.convert import to_torch
 from torch_reference.networks import CamFuse
@@ -25,6 +26,7 @@ def from_params(params: Params) -> CamFuse:
     model = CamFuse(**dataclasses.asdict(params.net), fusion=params.fusion)
     arrays = torch_arrays({part: getattr(params, part) for part in ("encoder", "decoder", "classifier")})
     model.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
+    model.noise_answer = torch.tensor(np.asarray(encoder_answers(params).noise))
     return model.eval()
 
 

@@ -24,7 +24,7 @@ from camfuse_jax.system.checksum import array_digest
 
 Arrays = Mapping[str, np.ndarray]
 _ENTRY, _CHECKSUM = "camfuse_jax", "sha256"
-_CONV = re.compile(r"(?:en|de)coder/conv\d+(?:/conv)?/(kernel|bias)")
+_CONV = re.compile(r"(?:en|de)coder/conv\d*(?:/conv)?/(kernel|bias)")
 _DEPTHWISE = re.compile(r"classifier/depthwise\d+/(kernel|bias)")
 _BRANCH = re.compile(r"(classifier\.depthwise\d+)\.branches\.(\d+)\.(weight|bias)")
 _PHASE = re.compile(r"decoder/conv(\d+)/phase/bias")
@@ -38,7 +38,8 @@ def to_torch(arrays: Arrays) -> dict[str, np.ndarray]:
     """
     out: dict[str, np.ndarray] = {}
     for name, value in arrays.items():
-        dotted = name.replace("/conv/", "/").replace("/", ".").replace(".kernel", ".weight")
+        # "conv1/conv" is one layer in PyTorch; the shallow networks' "conv" stands alone.
+        dotted = re.sub(r"(/conv\d+)/conv/", r"\1/", name).replace("/", ".").replace(".kernel", ".weight")
         if name == "classifier/head/kernel":
             out[dotted] = value.T
         elif phase := _PHASE.fullmatch(name):
@@ -73,8 +74,9 @@ def to_jax(arrays: Arrays) -> dict[str, np.ndarray]:
             kind = {"weight": "kernel", "bias": "bias"}[branch[3]]
             laid = value[:, 0].transpose(1, 2, 0) if kind == "kernel" else value
             branches.setdefault(f"{branch[1].replace('.', '/')}/{kind}", {})[int(branch[2])] = laid
-        elif conv := re.fullmatch(r"((?:en|de)coder)\.(conv\d+)\.(weight|bias)", name):
-            inner = conv[2] if (conv[1], conv[2]) == ("decoder", "conv5") else f"{conv[2]}/conv"
+        elif conv := re.fullmatch(r"((?:en|de)coder)\.(conv\d*)\.(weight|bias)", name):
+            alone = conv[2] == "conv" or (conv[1], conv[2]) == ("decoder", "conv5")  # not inside a layer of ours
+            inner = conv[2] if alone else f"{conv[2]}/conv"
             kernel = conv[3] == "weight"
             out[f"{conv[1]}/{inner}/{'kernel' if kernel else 'bias'}"] = (
                 value.transpose(2, 3, 1, 0) if kernel else value

@@ -6,16 +6,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from torch_reference.networks import CamFuse
-from torch_reference.rules import RULES
+from torch_reference.rules import combine
+from torch_reference.spatial import spatial
 
 
 def fuse(
     model: CamFuse, ir_unit: Float[Tensor, "n 1 h w"], vis_unit: Float[Tensor, "n 1 h w"]
 ) -> Float[Tensor, "n 1 h w"]:
     """Fuses images in [0, 1] by the rule of the weights, `model.fusion`."""
+    if model.fusion.rule == "spatial":
+        return spatial(model, ir_unit, vis_unit, model.fusion.spatial.look)
     both = model.encoder(torch.cat([ir_unit, vis_unit]) * 2 - 1)
     ir, vis = both.chunk(2)
-    return (model.decoder(RULES[model.fusion.rule](model, ir, vis), ir_unit.shape[2:]) + 1) / 2
+    return (model.decoder(combine(model, ir, vis), ir_unit.shape[2:]) + 1) / 2
 
 
 def fuse_u8(model: CamFuse, ir: UInt8[Tensor, "n 1 h w"], vis: UInt8[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 1 h w"]:

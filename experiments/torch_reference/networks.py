@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 ENCODER_STRIDES = (1, 2, 1, 2, 1)
+CELL = 4
 
 
 def conv3x3(inputs: int, outputs: int, *, stride: int = 1, groups: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -90,6 +91,37 @@ class Decoder(nn.Module):
         return torch.tanh(x[:, :, self.margin : self.margin + size[0], self.margin : self.margin + size[1]])
 
 
+class ShallowEncoder(nn.Module):
+    """One 3x3 convolution over cells of 4x4 pixels, each output as a positive and a negative channel."""
+
+    def __init__(self, bands: int = 64, *, margin: int = 4):
+        super().__init__()
+        self.margin = margin
+        self.conv = nn.Conv2d(CELL * CELL, bands, 3)
+
+    def forward(self, image_sym: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n k h4 w4"]:
+        """Encodes images in [-1, 1]."""
+        rows, cols = image_sym.shape[2:]
+        around = self.margin + CELL
+        x = F.pad(image_sym, (around, around + -cols % CELL, around, around + -rows % CELL), mode="replicate")
+        x = self.conv(F.pixel_unshuffle(x, CELL))
+        return F.relu(torch.cat([x, -x], dim=1))
+
+
+class ShallowDecoder(nn.Module):
+    """One 3x3 convolution from features to the 4x4 pixels of each cell; the result is clipped to [-1, 1]."""
+
+    def __init__(self, features: int = 128, *, margin: int = 4):
+        super().__init__()
+        self.margin = margin
+        self.conv = conv3x3(features, CELL * CELL)
+
+    def forward(self, features: Float[Tensor, "n k h4 w4"], size: tuple[int, int]) -> Float[Tensor, "n 1 h w"]:
+        """Draws images of a size, in [-1, 1]."""
+        x = _at_least_float32(F.pixel_shuffle(self.conv(features), CELL))
+        return x[:, :, self.margin : self.margin + size[0], self.margin : self.margin + size[1]].clamp(-1, 1)
+
+
 class DepthwiseBranches(nn.Module):
     """Parallel depthwise 3x3 convolutions with ReLU, summed."""
 
@@ -145,14 +177,19 @@ class CamFuse(nn.Module):
         branches: int = 4,
         strides: Sequence[int] = (1, 2, 1, 2, 1, 2),
         *,
+        kind: str = "deep",
         fusion: Any = None,
     ):
         super().__init__()
         del init
         self.fusion = fusion
+        self.noise_answer: Tensor | None = None  # for rule spatial; measured where nobody gives it
         k = encoder_widths[-1]
-        self.encoder = Encoder(encoder_widths, margin=margin)
-        self.decoder = Decoder(k, decoder_widths, phase_bias=phase_bias, margin=margin)
+        if kind == "shallow":
+            self.encoder, self.decoder = ShallowEncoder(k // 2, margin=margin), ShallowDecoder(k, margin=margin)
+        else:
+            self.encoder = Encoder(encoder_widths, margin=margin)
+            self.decoder = Decoder(k, decoder_widths, phase_bias=phase_bias, margin=margin)
         self.classifier = Classifier(k, branches=branches, strides=strides)
         self.strides = tuple(strides)
 

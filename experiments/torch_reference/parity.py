@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import pathlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ import torch
 from camfuse_jax import cam
 from camfuse_jax.config import Config
 from camfuse_jax.errors import CamfuseError
+from camfuse_jax.fusion.forward import POOLED_RULES
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.fusion.rules import combine
@@ -23,7 +24,8 @@ from torch_reference import fusion as torch_fusion
 from torch_reference import parity_gpu, parity_training, table
 from torch_reference.bridge import from_params, nchw, nhwc
 from torch_reference.networks import CamFuse
-from torch_reference.rules import RULES, channel_weights
+from torch_reference.rules import channel_weights
+from torch_reference.rules import combine as torch_combine
 from torch_reference.table import FORWARD, Row, compare, compare_levels
 
 Images = Sequence[tuple[str, np.ndarray, np.ndarray]]
@@ -114,9 +116,8 @@ def _theirs(model: CamFuse, both: torch.Tensor) -> dict[str, np.ndarray]:
         "CAAM (Eq. 13)": agnostic.numpy(),
         "CAM at image size": torch_fusion.full_size(model, own, size).numpy(),
         "CAAM at image size": torch_fusion.full_size(model, agnostic, size).numpy(),
-        _fused(model.fusion): nhwc(RULES[model.fusion.rule](model, features[:1], features[1:])),
         "fused, float": nhwc(torch_fusion.fuse(model, both[:1], both[1:])),
-    }
+    } | _fused(model.fusion, lambda: nhwc(torch_combine(model, features[:1], features[1:])))
 
 
 def _ours(params: Params, both: jax.Array) -> dict[str, jax.Array]:
@@ -124,9 +125,9 @@ def _ours(params: Params, both: jax.Array) -> dict[str, jax.Array]:
     drawn, _ = make_decoder(params.net).apply({"params": params.decoder}, features, both.shape[1:3])
     logits, named = make_classifier(params.net).apply({"params": params.classifier}, features)
     channels = params.channel_weights
-    if params.fusion.rule == "adaptive":
-        contributions = named["pooled"] * params.class_weights
-        channels = cam.channel_weights(contributions)[None]
+    if params.fusion.rule in POOLED_RULES:
+        contributing = params.class_weights if params.fusion.rule == "eq5-contribution" else 1.0
+        channels = cam.channel_weights(named["pooled"] * contributing)[None]
     return {
         "features (Eq. 4)": features,
         "reconstructed images": drawn,
@@ -134,16 +135,9 @@ def _ours(params: Params, both: jax.Array) -> dict[str, jax.Array]:
         "logits (Eq. 2)": logits,
         "CAM (Eq. 14)": cam.cam(named["last"], params.class_weights),
         "CAAM (Eq. 13)": cam.caam(named["last"]),
-        _fused(params.fusion): combine(
-            params.fusion,
-            features[:1],
-            features[1:],
-            channels,
-            params.balance,
-            evidence=params.encoder_class_weights,
-        ),
-    }
+    } | _fused(params.fusion, lambda: combine(params.fusion, features[:1], features[1:], channels))
 
 
-def _fused(settings: Any) -> str:
-    return f"fused features (rule {settings.rule})"
+def _fused(settings: Any, features: Callable[[], Any]) -> dict[str, Any]:
+    """Fused features, where the rule makes any."""
+    return {} if settings.rule == "spatial" else {f"fused features (rule {settings.rule})": features()}

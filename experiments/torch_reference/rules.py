@@ -1,9 +1,8 @@
-"""The fusion rules in PyTorch: how two images' features become one set (Eqs. 3 and 5, and the rules beside them).
+"""The fusion rules in PyTorch that make one set of features of two (Eqs. 3 and 5, and the rules beside them).
 
 Each is `(model, ir, vis) -> fused`, features (n, k, h, w) of both images in and out; settings are in `model.fusion`.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -14,7 +13,6 @@ from torch.nn import functional as F
 from torch_reference.networks import CamFuse
 
 IR, VIS = 0, 1
-_SILENT = 1e-3
 
 Features = Float[Tensor, "n k h w"]
 
@@ -37,10 +35,18 @@ def eq5(model: CamFuse, ir: Features, vis: Features) -> Features:
     return _weighted(model, ir, vis, channel_weights(model.classifier.head.weight))
 
 
-def adaptive(model: CamFuse, ir: Features, vis: Features) -> Features:
+def eq5_pooled(model: CamFuse, ir: Features, vis: Features) -> Features:
+    """Eq. 5 with W_c the classifier's pooled last maps of each image."""
+    return _weighted(model, ir, vis, channel_weights(_pooled(model, ir, vis)))
+
+
+def eq5_contribution(model: CamFuse, ir: Features, vis: Features) -> Features:
     """Eq. 5 with weights from what each channel contributes to the logit of its image's own class."""
-    pooled = torch.stack([model.classifier(features)[1].mean(dim=(2, 3)) for features in (ir, vis)], dim=1)
-    return _weighted(model, ir, vis, channel_weights(pooled * model.classifier.head.weight))
+    return _weighted(model, ir, vis, channel_weights(_pooled(model, ir, vis) * model.classifier.head.weight))
+
+
+def _pooled(model: CamFuse, ir: Features, vis: Features) -> Float[Tensor, "n 2 k"]:
+    return torch.stack([model.classifier(features)[1].mean(dim=(2, 3)) for features in (ir, vis)], dim=1)
 
 
 def unit_sum(model: CamFuse, ir: Features, vis: Features) -> Features:
@@ -60,57 +66,29 @@ def l1(model: CamFuse, ir: Features, vis: Features) -> Features:
     return share * ir + (1 - share) * vis
 
 
-def place(model: CamFuse, ir: Features, vis: Features) -> Features:
-    """Detail from where the class activity is, brightness added; see `camfuse_jax.fusion.rules`."""
-    settings, weights = model.fusion, channel_weights(model.classifier.head.weight)
-    both = torch.stack([ir, vis])
-    bases = torch.stack([gaussian(features, settings.base_cells) for features in both])
-    details = both - bases
-    activity = (details.abs() * weights[:, None, :, None, None]).sum(dim=2, keepdim=True)
-    logs = torch.log(_SILENT + torch.stack([gaussian(maps, settings.place_cells) for maps in activity]))
-    means = both.mean(dim=(3, 4), keepdim=True)
-    contrasts = bases - means
-    own = model.classifier.head.weight * channel_gains(model)
-    evidence = (contrasts * own[:, None, :, None, None]).sum(dim=2, keepdim=True)
-    odds = settings.sharpness * (logs[IR] - logs[VIS]) + settings.evidence * (evidence[IR] - evidence[VIS])
-    share = torch.sigmoid(odds)
-
-    same = _sameness(contrasts[IR], contrasts[VIS])
-    level = settings.level + same * (1 - settings.level)
-    base_gain, detail_gain = (gain / (1 + same * (gain - 1)) for gain in (settings.base_gain, settings.detail_gain))
-    detail = share * details[IR] + (1 - share) * details[VIS]
-    return level * means.mean(dim=0) + base_gain * contrasts.mean(dim=0) + detail_gain * detail
-
-
-def gaussian(x: Features, cells: float) -> Features:
-    """Gaussian blur of standard deviation `cells`, cut off at three, edges repeated."""
-    if not cells:
-        return x
-    reach = math.ceil(3 * cells)
-    offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    taps = torch.exp(-0.5 * (offsets / cells) ** 2)
-    taps = taps / taps.sum()
-    each = F.pad(x.reshape(-1, 1, *x.shape[2:]), (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(each, taps.reshape(1, 1, -1, 1)), taps.reshape(1, 1, 1, -1)).reshape(x.shape)
-
-
 def _weighted(model: CamFuse, ir: Features, vis: Features, weights: Float[Tensor, "*n 2 k"]) -> Features:
     own = weights[..., None, None]
     return model.fusion.gain * (own[..., IR, :, :, :] * ir + own[..., VIS, :, :, :] * vis)
 
 
-def _sameness(ir: Features, vis: Features) -> Float[Tensor, "n 1 1 1"]:
-    """Fourth power of the correlation, 0 where it is negative or either is flat."""
-    energy = (ir**2).sum(dim=(1, 2, 3), keepdim=True) * (vis**2).sum(dim=(1, 2, 3), keepdim=True)
-    product = (ir * vis).sum(dim=(1, 2, 3), keepdim=True)
-    flat = energy <= 1e-12
-    return torch.where(flat, 0.0, product / torch.sqrt(torch.where(flat, 1.0, energy))).clamp(min=0) ** 4
+def combine(model: CamFuse, ir: Features, vis: Features) -> Features:
+    """Applies the rule of the weights; where brightness is kept, to what differs from each image's mean."""
+    rule = RULES[model.fusion.rule]
+    if model.fusion.brightness != "kept":
+        return rule(model, ir, vis)
+    if model.fusion.rule.startswith("eq5-"):
+        weights = channel_weights(
+            _pooled(model, ir, vis) * (model.classifier.head.weight if model.fusion.rule == "eq5-contribution" else 1.0)
+        )
+        rule = lambda model, a, b: _weighted(model, a, b, weights)  # noqa: E731
+    ir_mean, vis_mean = (x.mean(dim=(2, 3), keepdim=True) for x in (ir, vis))
+    return 0.5 * (ir_mean + vis_mean) + rule(model, ir - ir_mean, vis - vis_mean)
 
 
 RULES: dict[str, Callable[[CamFuse, Tensor, Tensor], Tensor]] = {
-    "place": place,
     "eq5": eq5,
-    "adaptive": adaptive,
+    "eq5-pooled": eq5_pooled,
+    "eq5-contribution": eq5_contribution,
     "unit_sum": unit_sum,
     "l1": l1,
     "mean": lambda model, ir, vis: (ir + vis) / 2,

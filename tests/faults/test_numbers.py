@@ -11,6 +11,7 @@ from small_nets import small_params
 from stress.soak import TOLERANCE, odd_images
 
 from camfuse_jax import explain, fuse
+from camfuse_jax.errors import InputError
 from camfuse_jax.fusion.forward import fuse_unit
 
 SIDE = 32
@@ -25,6 +26,10 @@ def noise():
 def test_odd_images_give_finite_images_and_maps(noise, name):
     image, other = odd_images(SIDE, 0)[name], noise[0, 0, ..., 0]
     for pair in ((image, other), (other, image), (image, image)):
+        if name == "outside [0, 1]":
+            with pytest.raises(InputError, match=r"(ir|vis) has values from -"):
+                fuse(small_params(), *pair)
+            continue
         assert np.isfinite(np.asarray(fuse(small_params(), *pair))).all()
         maps = np.stack([np.asarray(one) for one in explain(small_params(), *pair)[:4]])
         assert maps.min() >= 0
@@ -35,7 +40,10 @@ def test_odd_images_give_finite_images_and_maps(noise, name):
 def test_a_pixel_that_is_no_number_is_never_hidden(noise, value):
     spoilt = noise[0, 0].copy()
     spoilt[4, 5] = value
-    assert not np.isfinite(np.asarray(fuse(small_params(), spoilt, noise[1, 0]))[4, 5]).all()
+    with pytest.raises(InputError, match="without NaN or infinity"):
+        fuse(small_params(), spoilt, noise[1, 0])
+    traced = jax.jit(lambda image: fuse(small_params(), image, noise[1, 0]))(spoilt)  # values are not known there
+    assert not np.isfinite(np.asarray(traced)[4, 5]).all()
 
 
 def test_a_batch_is_its_images(noise):

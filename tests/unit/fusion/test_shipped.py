@@ -12,9 +12,9 @@ import pytest
 
 from camfuse_jax import fuse, load_params
 from camfuse_jax.config import NetConfig
-from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.errors import CheckpointError
 from camfuse_jax.fusion import params as module
+from camfuse_jax.images.read import read_gray
 
 NAMES = ("tno", "roadscene")
 FOLDER = resources.files("camfuse_jax") / "weights"
@@ -68,7 +68,7 @@ def test_damage_is_found_by_the_sha256(monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_demo_pair_becomes_an_image_full_of_information(name):
-    ir, vis = synthetic_pair(7, 240, 320)
+    ir, vis = (read_gray(FOLDER.parent / "demo" / f"{side}.png") for side in ("ir", "vis"))
     fused = np.asarray(fuse(load_params(name), ir, vis))
     assert fused.shape == ir.shape
     assert fused.dtype == np.uint8

@@ -84,4 +84,4 @@ def test_a_rule_that_looks_too_far_is_refused():
     with pytest.raises(
         ResourceError, match=r"2000 x 2000 pixels do not fit .* rule spatial looks \d+ pixels far.*Allow"
     ):
-        fuse(params, *pair, max_memory=memory_needed(params, 500_000))
+        fuse(params, *pair, max_memory=memory_needed(params, 200_000))

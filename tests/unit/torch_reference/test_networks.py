@@ -1,12 +1,12 @@
 """The PyTorch networks, losses and training steps give what the JAX ones give, on narrow random networks."""
 
 import dataclasses
+import json
 import typing
 
 import jax
 import numpy as np
 import pytest
-import reference
 from small_nets import NET, small_params
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[torch]'")
@@ -19,7 +19,8 @@ from torch_reference.load import load_model  # noqa: E402
 from torch_reference.parity import _intermediates  # noqa: E402
 from torch_reference.rules import RULES  # noqa: E402
 
-from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, FusionConfig, Rule  # noqa: E402
+from camfuse_jax.config import AutoencoderConfig, ClassifierConfig, Config, FusionConfig, Rule, to_json  # noqa: E402
+from camfuse_jax.fusion.forward import POOLED_RULES  # noqa: E402
 from camfuse_jax.fusion.fuse import fuse_arrays  # noqa: E402
 from camfuse_jax.fusion.params import balanced, save_params  # noqa: E402
 from camfuse_jax.fusion.rules import combine  # noqa: E402
@@ -29,13 +30,14 @@ from camfuse_jax.training.step import schedule  # noqa: E402
 torch.set_num_threads(1)  # the networks are tiny, and waiting threads of PyTorch take time from the rest
 
 
-@pytest.mark.parametrize(("phase_bias", "margin", "rule"), [(True, 4, "place"), (False, 0, "adaptive")])
-def test_every_intermediate_agrees(phase_bias, margin, rule):
-    net = dataclasses.replace(NET, phase_bias=phase_bias, margin=margin)
+@pytest.mark.parametrize(("phase_bias", "margin", "rule"), [(True, 4, "spatial"), (False, 0, "eq5-contribution")])
+@pytest.mark.parametrize("kind", ["deep", "shallow"])
+def test_every_intermediate_agrees(phase_bias, margin, rule, kind):
+    net = dataclasses.replace(NET, kind=kind, phase_bias=phase_bias, margin=margin)
     params = small_params(net, fusion=FusionConfig(rule=rule))
     both = np.random.default_rng(0).random((2, 29, 39, 1), np.float32)
     rows = list(_intermediates(params, from_params(params), both))
-    assert len(rows) == 10
+    assert len(rows) == (9 if rule == "spatial" else 10)
     assert [row for row in rows if not row.passed] == []
 
 
@@ -57,26 +59,31 @@ def _features(shape=(2, 11, 18, 6)):
     return np.maximum(0.05 * low + rng.normal(size=low.shape), 0).astype(np.float32)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in typing.get_args(Rule) if rule != "adaptive"])
+@pytest.mark.parametrize("rule", [rule for rule in typing.get_args(Rule) if rule not in ("spatial", *POOLED_RULES)])
 def test_every_rule_agrees(rule):
-    params = small_params(fusion=FusionConfig(rule=rule, gain=1.5, base_cells=1.5, place_cells=0.7))
+    params = small_params(fusion=FusionConfig(rule=rule, gain=1.5))
     ir, vis = _features()
-    expected = np.asarray(
-        combine(params.fusion, ir, vis, params.channel_weights, evidence=params.encoder_class_weights)
-    )
+    expected = np.asarray(combine(params.fusion, ir, vis, params.channel_weights))
     found = nhwc(RULES[rule](from_params(params), nchw(ir), nchw(vis)))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def test_place_is_the_independent_float64_version():
-    params = small_params(fusion=FusionConfig(base_cells=1.5, place_cells=0.7))
-    ir, vis = (np.float64(x[:1]) for x in _features())
-    model = from_params(params).double()
-    found = nhwc(RULES["place"](model, nchw(ir), nchw(vis)))
-    class_weights = np.float64(params.class_weights)
-    evidence = class_weights * reference.channel_gains(params.classifier)
-    expected = reference.fuse_by_place(params.fusion, ir, vis, 0.5 * np.tanh(class_weights) + 0.5, evidence)
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+@pytest.mark.parametrize("rule", ["eq5", "eq5-pooled", "eq5-contribution"])
+def test_kept_brightness_agrees(rule):
+    params = small_params(fusion=FusionConfig(rule=rule, brightness="kept"))
+    ir, vis = np.random.default_rng(0).random((2, 1, 21, 34, 1), np.float32)
+    found = nhwc(torch_fusion.fuse(from_params(params), nchw(ir), nchw(vis)))
+    np.testing.assert_allclose(found, fuse_arrays(params, ir, vis), atol=1e-5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_rule_spatial_agrees(noise):
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 1, (2, 2, 6, 7, 1)).repeat(8, axis=2).repeat(8, axis=3)[:, :, :45, :54]
+    ir, vis = np.clip(low + noise * rng.normal(size=low.shape), 0, 1).astype(np.float32)
+    params = small_params(dataclasses.replace(NET, kind="shallow"), fusion=FusionConfig())
+    found = nhwc(torch_fusion.fuse(from_params(params), nchw(ir), nchw(vis)))
+    np.testing.assert_allclose(found, fuse_arrays(params, ir, vis), atol=1e-4)
 
 
 def test_gains_are_refused():
@@ -99,7 +106,7 @@ def test_a_converted_file_loads_without_jax_types(tmp_path):
     convert(weights=str(tmp_path / "j.safetensors"), to="torch", out=tmp_path / "t.safetensors")
     model, expected = load_model(tmp_path / "t.safetensors"), from_params(params).state_dict()
     assert model.encoder.margin == NET.margin
-    assert vars(model.fusion) == dataclasses.asdict(params.fusion)
+    assert vars(model.fusion) | {"spatial": vars(model.fusion.spatial)} == json.loads(to_json(params.fusion))
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
 
 
