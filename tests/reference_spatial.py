@@ -113,6 +113,8 @@ def fuse(config, look, net, params, ir, vis, ir_share=0.5):
     black, white, noise_answer = answers(net, params["encoder"])
     head = np.asarray(params["classifier"]["head"]["kernel"], np.float64).T
     weights = reference.channel_weights(head)
+    gained = weights * [[ir_share], [vis_share]]
+    weights = gained * weights.sum(axis=0) / gained.sum(axis=0)
     own = head * reference.channel_gains(params["classifier"])
     logs, scores = [], []
     mean_weight = weights.mean(axis=0)
@@ -148,7 +150,7 @@ def fuse(config, look, net, params, ir, vis, ir_share=0.5):
     mixed = mean + gain * (ir_share * (bases[0] - means[0]) + vis_share * (bases[1] - means[1]))
     mixed -= config.base_bound * (1 - same) * beyond(mixed, np.minimum(*bases), np.maximum(*bases))
     base = up(mixed + min(2 * vis_share * at(config.visible_tone), 1) * (bases[1] - mixed))
-    base = base + at(config.warm_base) * warm * np.maximum(up(bases[0]) - base, 0)
+    base = base + at(config.warm_base) * min(2 * ir_share, 1) * warm * np.maximum(up(bases[0]) - base, 0)
 
     # Detail, less its noise
     details = []

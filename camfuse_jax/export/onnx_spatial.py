@@ -82,7 +82,7 @@ def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None
     base = up(_mix(graph, mixed, vis, min(2 * vis_part * at(config.visible_tone), 1.0)))
     full_bases = up(bases)
     lift = node("Relu", node("Sub", graph.halves(full_bases)[0], base))
-    base = node("Add", base, node("Mul", node("Mul", warm, lift), at(config.warm_base)))
+    base = node("Add", base, node("Mul", node("Mul", warm, lift), at(config.warm_base) * min(2 * ir_part, 1.0)))
 
     detail = _denoised(graph, node("Sub", both, full_bases), both, config.denoise, known.noise)
     ir_detail, vis_detail = graph.halves(detail)

@@ -66,7 +66,8 @@ def blend(
     share = jax.nn.sigmoid(up(odds) + config.saliency * warm)
     full_bases = up(bases)
     base = _base(config, look, bases, balance, known, up)
-    base = base + _at(look, config.warm_base) * warm * jnp.maximum(_ir(full_bases) - base, 0)
+    lift = _at(look, config.warm_base) * jnp.clip(2 * ir_part, 0, 1)
+    base = base + lift * warm * jnp.maximum(_ir(full_bases) - base, 0)
     ir_detail, vis_detail = jnp.split(_denoised(both - full_bases, both, config.denoise, known.noise, up, size), 2)
     detail = vis_detail + share * (ir_detail - vis_detail)
     fused = base + _unless_same(_at(look, config.detail_gain), known) * detail
