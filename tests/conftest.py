@@ -1,6 +1,8 @@
 """Strict settings for every test: two CPU devices, no silent broadcasting of ranks, real data only where it is."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 # Read by JAX when it makes its first array, so before any import that may do so.
@@ -18,6 +20,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # A compilation inside an example takes longer than any sensible deadline; the same examples every time.
 settings.register_profile("camfuse", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("camfuse")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and the programs they start would inherit that.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).resolve().parents[1]
 

@@ -198,7 +198,10 @@ def test_the_decoder_ends_with_the_program(ending):
         assert line.startswith("(48, 64)")
         child = int(line.split()[-1])
         parent.send_signal(ending)
-        parent.wait(5)
+        try:
+            parent.wait(5)
+        finally:
+            parent.kill()
     for _ in range(50):
         if (
             not Path(f"/proc/{child}").exists()
