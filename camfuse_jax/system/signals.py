@@ -57,6 +57,7 @@ def handled(left: str = "the same command goes on from the last checkpoint") -> 
     if os.name == "posix":  # elsewhere Python neither can nor needs to
         os.set_blocking(writing, False)
     _state.deferred, _state.received = False, None
+    before = set(threading.enumerate())
     watcher = threading.Thread(target=_watch, args=(reading, left), name="signals", daemon=True)
     watcher.start()
     former_descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -64,6 +65,10 @@ def handled(left: str = "the same command goes on from the last checkpoint") -> 
     try:
         yield
     finally:
+        if _state.received is not None:  # Python would wait for them at its end, when nobody watches any more
+            for thread in set(threading.enumerate()) - before - {watcher}:
+                if not thread.daemon:
+                    thread.join()
         signal.set_wakeup_fd(former_descriptor)
         for number, handler in former.items():
             signal.signal(number, handler)
