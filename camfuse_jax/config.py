@@ -97,16 +97,16 @@ class SpatialConfig:
     base_sigma: float = 16.0
     activity_sigma: float = 8.0
     sharpness: float = 8.0
-    class_score: float = 0.15
-    saliency: float = 10.0
-    warm_levels: float = 22.0
+    class_score: float = 0.4
+    saliency: float = 9.0
+    warm_levels: float = 30.0
     warm_base: tuple[float, float] = (0.5, 0.3)
-    base_gain: tuple[float, float] = (1.15, 1.9)
+    base_gain: tuple[float, float] = (1.15, 2.0)
     visible_tone: tuple[float, float] = (0.1, 0.0)
     visible_mean: tuple[float, float] = (0.5, 0.0)
     base_bound: float = 0.5
     detail_gain: tuple[float, float] = (0.93, 1.3)
-    bound: tuple[float, float] = (0.7, 0.2)
+    bound: tuple[float, float] = (0.7, 0.0)
     knee: float = 20.0
     denoise: float = 1.0
 
