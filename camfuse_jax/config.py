@@ -383,6 +383,19 @@ def paper() -> Config:
     )
 
 
+def fast() -> Config:
+    """The shallow network of the weights `fast`: the lapped start, trained a little.
+
+    Command: `python experiments/run.py --stage ae --preset fast --workdir runs/fast`, then `--stage cls`.
+    """
+    config = Config()
+    return dataclasses.replace(
+        config,
+        net=dataclasses.replace(config.net, kind="shallow"),
+        ae=dataclasses.replace(config.ae, steps_per_epoch=200, learning_rate=1e-5),
+    )
+
+
 def learned() -> Config:
     """The paper's network with features that are learned: random start, plain convolutions, no phase bias.
 
@@ -443,6 +456,7 @@ def ablation() -> Config:
 PRESETS: dict[str, Callable[[], Config]] = {
     "default": default,
     "paper": paper,
+    "fast": fast,
     "learned": learned,
     "ablation": ablation,
     "tiny": tiny,

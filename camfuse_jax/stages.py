@@ -77,7 +77,7 @@ class Options:
         ir: Stages fuse and report: infrared file or folder.
         vis: Stages fuse and report: visible file or folder.
         out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
-        weights: tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
+        weights: fast, tno, roadscene, or a .safetensors file; default: for fuse the shipped ones, else the workdir's own if
             it has trained any, else the shipped ones.
         autoencoder: Stage cls: train on the encoder of these weights (as for --weights), so that a classifier for
             another camera takes minutes; default: the workdir's own, or the shipped one where it has none.
@@ -98,7 +98,7 @@ class Options:
     """
 
     stage: Stage
-    preset: Literal["default", "paper", "learned", "ablation", "tiny"] = "default"
+    preset: Literal["default", "fast", "paper", "learned", "ablation", "tiny"] = "default"
     dataset: str | None = None
     workdir: pathlib.Path = pathlib.Path("runs/default")
     data: pathlib.Path | None = None

@@ -12,11 +12,12 @@ import pathlib
 import subprocess
 from typing import Any
 
+from camfuse_jax.config import FusionConfig
 from camfuse_jax.fusion.params import load_params, save_params
 
 LIMITS = (
-    "Registered pairs only. The classifier knows the cameras of its training list: on others it may be wrong, and "
-    "with it the heat maps. Noise of one image counts as detail where the other is flat. See docs/method.md, section 6."
+    "Registered pairs only. The classifier knows the cameras of its training lists: on others it may be wrong, and "
+    "with it the class maps. See docs/method.md, section 6."
 )
 WEIGHTS = pathlib.Path(__file__).parent.parent / "camfuse_jax" / "weights"
 
@@ -26,19 +27,40 @@ def training_log(folder: pathlib.Path) -> dict[str, float]:
     return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
 
 
+def _minutes(log: dict[str, float], batch: int = 16) -> str:
+    return f"{log['step'] * batch / log['images_per_second'] / 60:.0f} minutes"
+
+
 def autoencoder_parts(
     workdir: pathlib.Path, config: dict[str, Any], former: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Recipe and last losses of the auto-encoder: the workdir's, or those of the shipped one that was trained upon."""
     if "sha256" not in config["ae"]:
         return config["ae"], training_log(workdir / "ae")
+    if (workdir / "ae" / "config.json").is_file():
+        return json.loads((workdir / "ae" / "config.json").read_text()), training_log(workdir / "ae")
     return former["recipe"]["ae"], former["training"]["ae"]
 
 
-def make_card(workdir: pathlib.Path, dataset: str, sha256: str, former: dict[str, Any]) -> dict[str, object]:
+def list_scores(workdir: pathlib.Path) -> dict[str, Any]:
+    """Mean scores of each list that the workdir has scored, and what was measured of the networks there."""
+    found = {}
+    for folder in sorted(workdir.glob("eval-*"), reverse=True):
+        table = json.loads((folder / "camfuse.json").read_text())
+        networks = (folder / "networks.md").read_text()
+        found[folder.name.removeprefix("eval-")] = {
+            "protocol": table["stamp"]["protocol"],
+            "mean": table["mean"],
+            "networks": networks,
+        }
+    return found
+
+
+def make_card(
+    workdir: pathlib.Path, scored: pathlib.Path, dataset: str, sha256: str, former: dict[str, Any]
+) -> dict[str, object]:
     """What travels with the weights; `former` is the card they had."""
     stage = workdir / f"cls-{dataset}"
-    table = json.loads((workdir / f"eval-{dataset}" / "camfuse.json").read_text())
     commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     config = json.loads((stage / "config.json").read_text())
     ae_recipe, ae_log = autoencoder_parts(workdir, config, former)
@@ -51,18 +73,16 @@ def make_card(workdir: pathlib.Path, dataset: str, sha256: str, former: dict[str
         "recipe": {**config, "ae": ae_recipe},
         "data": {
             "ae": "8,000 photographs (COCO first, docs/datasets.md) and the train lists of TNO and RoadScene",
-            "cls": f"the train list of {dataset}",
+            "cls": "the train lists of both data sets in one folder"
+            if dataset == "both"
+            else f"the train list of {dataset}",
         },
         "training": {"ae": ae_log, "cls": training_log(stage)},
         "fusion": dataclasses.asdict(load_params(stage / "params.safetensors").fusion),
-        "cost": "auto-encoder 27 minutes, classifier 4 to 15 minutes on two shared processor threads, no GPU",
+        "cost": f"{_minutes(ae_log)} of auto-encoder, {_minutes(training_log(stage))} of classifier, by the rate at their "
+        "end, on two processor threads, no GPU",
         "limits": LIMITS,
-        "scores": {
-            "split": "test",
-            "protocol": table["stamp"]["protocol"],
-            "mean": table["mean"],
-            "networks": (workdir / f"eval-{dataset}" / "networks.md").read_text(),
-        },
+        "scores": list_scores(scored),
     }
 
 
@@ -70,8 +90,6 @@ def model_card(name: str, card: dict[str, Any]) -> str:
     """The card in the form that model hubs show: a header for machines, then text."""
     net = card["recipe"]["ae"]["net"]
     scores, fusion = card["scores"], card["fusion"]
-    columns = list(scores["mean"])
-    row = (f"{value:.4f}" if value is not None else "n/a" for value in scores["mean"].values())
     losses = [
         f"- `{stage}`: " + ", ".join(f"{key} {value:g}" for key, value in log.items())
         for stage, log in card["training"].items()
@@ -110,20 +128,24 @@ def model_card(name: str, card: dict[str, Any]) -> str:
             "",
             card["limits"],
             "",
-            f"## Scores on the {scores['split']} list, protocol {scores['protocol']}",
-            "",
-            f"| {' | '.join(columns)} |",
-            "|---" * len(columns) + "|",
-            f"| {' | '.join(row)} |",
-            "",
-            scores["networks"].strip(),
-            "",
+            *(line for name, one in scores.items() for line in _score_lines(name, one)),
             "## End of training",
             "",
             *losses,
             "",
         ]
     )
+
+
+def _score_lines(dataset: str, scores: dict[str, Any]) -> list[str]:
+    rows = [f"| {name} | {'n/a' if value is None else f'{value:.4f}'} |" for name, value in scores["mean"].items()]
+    head = [
+        f"## Scores on the test list of {dataset}, protocol {scores['protocol']}",
+        "",
+        "| metric | mean |",
+        "|---|---|",
+    ]
+    return [*head, *rows, "", scores["networks"].strip(), ""]
 
 
 def write_model_cards(folder: pathlib.Path = WEIGHTS) -> None:
@@ -136,16 +158,25 @@ def main() -> None:
     """Copies weights and writes `cards.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workdir", type=pathlib.Path)
-    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("names", nargs="+", help="DATASET, or DATASET=NAME for weights with a name of their own")
+    parser.add_argument("--scored", type=pathlib.Path, help="workdir with eval-*; default: the same")
+    parser.add_argument("--keep", action="store_true", help="leave the weights as they are and renew the scores")
     arguments = parser.parse_args()
     path = WEIGHTS / "cards.json"
     cards = json.loads(path.read_text()) if path.exists() else {}
-    for dataset in arguments.datasets:
-        target = WEIGHTS / f"{dataset}.safetensors"
+    scored = arguments.scored or arguments.workdir
+    for entry in arguments.names:
+        dataset, _, name = entry.partition("=")
+        name = name or dataset
+        if arguments.keep:
+            fusion = dataclasses.asdict(load_params(name).fusion)
+            cards[name] = {**cards[name], "fusion": fusion, "scores": list_scores(scored)}
+            continue
+        target = WEIGHTS / f"{name}.safetensors"
         params = load_params(arguments.workdir / f"cls-{dataset}" / "params.safetensors")
-        save_params(target, params)
+        save_params(target, dataclasses.replace(params, fusion=FusionConfig()))  # the settings of today
         sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
-        cards[dataset] = make_card(arguments.workdir, dataset, sha256, cards.get(dataset, {}))
+        cards[name] = make_card(arguments.workdir, scored, dataset, sha256, cards.get(name, {}))
         print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
     path.write_text(json.dumps(cards, indent=1) + "\n")
     write_model_cards()

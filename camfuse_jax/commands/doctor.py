@@ -25,7 +25,7 @@ class Doctor:
         vis: Visible file or folder.
         csv: Table of pairs, instead of IR and VIS.
         pattern: As for `camfuse fuse`.
-        weights: tno, roadscene, or a file; its classifier tells infrared from visible.
+        weights: fast, tno, roadscene, or a file; its classifier tells infrared from visible.
         limit: Most pairs whose content is examined, spread over the folder; 0 examines all.
         json: Print one JSON object instead of text.
     """
@@ -34,7 +34,7 @@ class Doctor:
     vis: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[VIS]")] = None
     csv: Path | None = None
     pattern: tuple[str, str] | None = None
-    weights: str = "tno"
+    weights: str = "fast"
     limit: int = 50
     json: bool = False
 

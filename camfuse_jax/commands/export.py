@@ -16,12 +16,12 @@ class Export:
     Attributes:
         out: The file.
         to: Format.
-        weights: tno, roadscene, or a .safetensors file.
+        weights: fast, tno, roadscene, or a .safetensors file.
     """
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     to: Literal["onnx", "stablehlo"] = "onnx"
-    weights: str = "tno"
+    weights: str = "fast"
 
     def run(self) -> None:
         """Carries the command out.

@@ -17,7 +17,7 @@ class Report:
         ir: Infrared file or folder.
         vis: Visible file or folder.
         out: The page.
-        weights: tno, roadscene, or a .safetensors file.
+        weights: fast, tno, roadscene, or a .safetensors file.
         fused: Another method's fused images of the same pairs, as NAME=DIR; repeatable.
         limit: Only the first pairs; 0 means all.
         metrics: The paper's five, or all.
@@ -27,7 +27,7 @@ class Report:
     ir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IR")]
     vis: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIS")]
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
-    weights: str = "tno"
+    weights: str = "fast"
     fused: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     limit: int = 0
     metrics: Literal["paper", "all"] = "paper"

@@ -68,7 +68,7 @@ def rebalance(
     return gained * (weights.sum(axis=0, keepdims=True) / gained.sum(axis=0, keepdims=True))
 
 
-SHIPPED = ("tno", "roadscene")
+SHIPPED = ("fast", "tno", "roadscene")
 _UNREADABLE = (ValueError, TypeError, RecursionError, UsageError)
 _ENTRY, _CHECKSUM = "camfuse_jax", "sha256"
 _DESCRIBED = {"net": NetConfig, "fusion": FusionConfig}
@@ -158,8 +158,8 @@ def save_params(path: str | pathlib.Path, params: Params) -> None:
         raise ResourceError(f"The weights cannot be written to {path}: {error}.") from error
 
 
-def load_params(name_or_path: str | pathlib.Path = "tno") -> Params:
-    """Loads weights: `"tno"` and `"roadscene"` come with the package, anything else is a safetensors file.
+def load_params(name_or_path: str | pathlib.Path = "fast") -> Params:
+    """Loads weights: `"fast"`, `"tno"` and `"roadscene"` come with the package, anything else is a safetensors file.
 
     Nothing is fetched and no code is executed. Shipped weights are checked against their recorded sha256.
 

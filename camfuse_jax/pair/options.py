@@ -62,7 +62,7 @@ class FuseSettings:
     """What fusing files and fusing videos have in common.
 
     Attributes:
-        weights: tno, roadscene, or a .safetensors file.
+        weights: fast, tno, roadscene, or a .safetensors file.
         rule: Fusion rule instead of the one that the weights bring (docs/method.md).
         frame: How each pair is treated.
         ir_gain: Balance: factor on the infrared channel weights; only the ratio to --vis-gain counts.
@@ -73,7 +73,7 @@ class FuseSettings:
         limits: What is read at most.
     """
 
-    weights: str = "tno"
+    weights: str = "fast"
     rule: NamedRule | None = None
     frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
     ir_gain: float = 1.0

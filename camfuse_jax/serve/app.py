@@ -86,7 +86,7 @@ class Guard:
 def make_app(
     params: Params,
     *,
-    weights: str = "tno",
+    weights: str = "fast",
     bounds: Bounds | None = None,
     names: tuple[str, ...] = (),
     remote: bool = False,

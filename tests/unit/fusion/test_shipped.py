@@ -16,7 +16,7 @@ from camfuse_jax.errors import CheckpointError
 from camfuse_jax.fusion import params as module
 from camfuse_jax.images.read import read_gray
 
-NAMES = ("tno", "roadscene")
+NAMES = ("fast", "tno", "roadscene")
 FOLDER = resources.files("camfuse_jax") / "weights"
 
 
@@ -51,12 +51,12 @@ def test_they_load_without_a_network(name, monkeypatch):
 
     monkeypatch.setattr(socket, "socket", refuse)
     params = load_params(name)
-    assert params.net == NetConfig()
+    assert params.net == NetConfig(kind="shallow" if name == "fast" else "deep")
     assert np.all((np.asarray(params.channel_weights) > 0) & (np.asarray(params.channel_weights) < 1))
 
 
-def test_tno_is_the_default():
-    jax.tree.map(np.testing.assert_array_equal, load_params(), load_params("tno"))
+def test_fast_is_the_default():
+    jax.tree.map(np.testing.assert_array_equal, load_params(), load_params("fast"))
 
 
 def test_damage_is_found_by_the_sha256(monkeypatch):

@@ -137,7 +137,7 @@ def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypat
     assert "retrained without L_df (2 seeds)" in text
     assert "nan" not in text
     count = len(counted)
-    assert count == 21 + 12 + 12  # rows of one, of three draws, of two heads each
+    assert count == 23 + 12 + 12  # rows of one, of three draws, of two heads each
     monkeypatch.setattr(ablation_heads, "train_head", None)
     ablate(dataclasses.replace(Config(), cls=recipe), workdir, **settings)
     assert len(counted) == count
