@@ -78,9 +78,9 @@ def make_card(
             else f"the train list of {dataset}",
         },
         "training": {"ae": ae_log, "cls": training_log(stage)},
-        "fusion": dataclasses.asdict(load_params(stage / "params.safetensors").fusion),
-        "cost": f"{_minutes(ae_log)} of auto-encoder, {_minutes(training_log(stage))} of classifier, by the rate at their "
-        "end, on two processor threads, no GPU",
+        "fusion": dataclasses.asdict(FusionConfig()),
+        "cost": f"auto-encoder {_minutes(ae_log)}, classifier {_minutes(training_log(stage))}, by the rates at their end, "
+        "on two processor threads, no GPU",
         "limits": LIMITS,
         "scores": list_scores(scored),
     }
