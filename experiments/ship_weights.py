@@ -28,7 +28,7 @@ def training_log(folder: pathlib.Path) -> dict[str, float]:
 
 
 def _minutes(log: dict[str, float], batch: int = 16) -> str:
-    return f"{log['step'] * batch / log['images_per_second'] / 60:.0f} minutes"
+    return f"{log['step'] * batch / log['images_per_second'] / 60:.0f} min"
 
 
 def autoencoder_parts(
@@ -79,8 +79,8 @@ def make_card(
         },
         "training": {"ae": ae_log, "cls": training_log(stage)},
         "fusion": dataclasses.asdict(FusionConfig()),
-        "cost": f"auto-encoder {_minutes(ae_log)}, classifier {_minutes(training_log(stage))}, by the rates at their end, "
-        "on two processor threads, no GPU",
+        "cost": f"auto-encoder {_minutes(ae_log)}, classifier {_minutes(training_log(stage))}, by the rates at their "
+        "end, on two processor threads, no GPU",
         "limits": LIMITS,
         "scores": list_scores(scored),
     }
