@@ -342,13 +342,7 @@ def default() -> Config:
     return Config(
         ae=AutoencoderConfig(epochs=1, batch_size=16, crop=96, learning_rate=1e-4, clip=1.0),
         cls=ClassifierConfig(
-            epochs=30,
-            batch_size=16,
-            steps_per_epoch=25,
-            crop=128,
-            learning_rate=2e-3,
-            clip=1.0,
-            distance_weight=0.3,
+            epochs=30, batch_size=16, steps_per_epoch=25, crop=128, learning_rate=2e-3, clip=1.0, distance_weight=0.3
         ),
     )
 
@@ -408,15 +402,8 @@ def learned() -> Config:
     return dataclasses.replace(
         printed,
         net=dataclasses.replace(printed.net, margin=4),
-        ae=AutoencoderConfig(
-            epochs=1,
-            steps_per_epoch=15_000,
-            batch_size=16,
-            crop=96,
-            learning_rate=1e-3,
-            clip=1.0,
-            pair_images=False,
-            mixtures=0.25,
+        ae=dataclasses.replace(
+            default().ae, steps_per_epoch=15_000, learning_rate=1e-3, pair_images=False, mixtures=0.25
         ),
         cls=default().cls,
     )
