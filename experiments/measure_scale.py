@@ -1,12 +1,15 @@
-"""Times a folder of pairs against its pure computing, counts its programs, and measures memory of large images.
+"""Times networks, start, videos and folders, counts programs, and measures memory of large images: see docs/bench.md.
 
-`python experiments/measure_scale.py folder IR VIS`, or `large 4096x4096`, or `sizes VIS`: see docs/bench.md.
+`measure_scale.py networks 640x480`, or `start`, `video`, `folder IR VIS`, `large 4096x4096`, `sizes VIS`.
 """
 
 import dataclasses
+import functools
+import os
 import pathlib
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,7 +37,7 @@ class Folder:
     vis: Annotated[pathlib.Path, tyro.conf.Positional]
     count: int = 200
     rounds: int = 3
-    weights: str = "roadscene"
+    weights: str = "fast"
 
     def run(self) -> None:
         """Prints seconds per pair of each and their ratio."""
@@ -111,19 +114,13 @@ class Large:
     size: Annotated[str, tyro.conf.Positional]
     max_memory: float = 1.5
     compare: bool = False
-    weights: str = "tno"
+    weights: str = "fast"
 
     def run(self) -> None:
         """Prints seconds and the peak."""
         from camfuse_jax import fuse, load_params
 
-        width, height = (int(length) for length in self.size.split("x"))
-        rng = np.random.default_rng(0)
-        pair = []
-        for _ in range(2):
-            low = rng.integers(0, 200, (height // 64 + 1, width // 64 + 1), np.uint8)
-            image = low.repeat(64, axis=0).repeat(64, axis=1)[:height, :width]
-            pair.append(image + rng.integers(0, 56, image.shape, np.uint8))
+        pair = _noisy_pair(self.size)
         begun = time.perf_counter()
         fused = np.asarray(fuse(load_params(self.weights), *pair, max_memory=int(self.max_memory * 2**30)))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -134,6 +131,120 @@ class Large:
             print(f"tiles against whole: at most {apart.max()} levels, {np.mean(apart > 0):.2e} of the pixels")
 
 
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """The shallow network against the deep one, interleaved in one process: `fuse` of an 8-bit pair from memory.
+
+    Attributes:
+        size: WIDTHxHEIGHT.
+        rounds: Calls of each.
+    """
+
+    size: Annotated[str, tyro.conf.Positional]
+    rounds: int = 15
+
+    def run(self) -> None:
+        """Prints median wall and processor milliseconds of a call, and both over those of `fast`."""
+        from camfuse_jax import fuse, load_params
+        from camfuse_jax.fusion.params import with_rule
+
+        pair = _noisy_pair(self.size)
+        deep = load_params("tno")
+        cases = {"fast": load_params("fast"), "tno": deep, "tno, eq5": with_rule(deep, "eq5")}
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
+        for _ in range(self.rounds + 1):
+            for name, params in cases.items():
+                begun, worked = time.perf_counter(), time.process_time()
+                np.asarray(fuse(params, *pair))
+                times[name].append((time.perf_counter() - begun, time.process_time() - worked))
+        print(f"{self.size}, {len(os.sched_getaffinity(0))} processors, median of {self.rounds}")
+        first = None
+        for name, found in times.items():
+            wall, worked = (1000 * statistics.median(kind) for kind in zip(*found[1:], strict=True))
+            first = first or (wall, worked)
+            ratios = f"{wall / first[0]:.1f} and {worked / first[1]:.1f} times fast"
+            print(f"{name}: {wall:.1f} ms wall, {worked:.1f} ms of the processors; {ratios}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """`camfuse fuse a.png b.png -o c.png` from the shell, with nothing compiled and with everything compiled before.
+
+    Attributes:
+        rounds: Runs of each.
+        weights: As for `load_params`.
+    """
+
+    rounds: int = 5
+    weights: str = "fast"
+
+    def run(self) -> None:
+        """Prints median seconds."""
+        from camfuse_jax.images.write import write_picture
+
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for kind, image in zip(("a", "b"), _noisy_pair("640x480"), strict=True):
+                write_picture(folder / f"{kind}.png", image)
+            command = [sys.executable, "-m", "camfuse_jax", "fuse", "a.png", "b.png", "-o", "c.png", "--force"]
+            command += ["--weights", self.weights]
+            seconds: dict[str, list[float]] = {"nothing compiled": [], "compiled before": []}
+            for number in range(self.rounds):
+                cache = {**os.environ, "CAMFUSE_CACHE": str(folder / f"cache{number}")}
+                run = functools.partial(subprocess.run, command, cwd=folder, env=cache, check=True)
+                for found in seconds.values():
+                    found.append(_seconds(run))
+            for kind, found in seconds.items():
+                print(f"{kind}: {statistics.median(found):.2f} s ({min(found):.2f} to {max(found):.2f})")
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """`camfuse fuse a.mp4 b.mp4 -o c.mp4` on two drawn videos: frames a second end to end, and memory.
+
+    Attributes:
+        size: WIDTHxHEIGHT.
+        frames: Of each video.
+        weights: As for `load_params`.
+    """
+
+    size: str = "640x480"
+    frames: int = 1000
+    weights: str = "fast"
+
+    def run(self) -> None:
+        """Prints the command's own rate, the rate with start and end, and the peak of its memory."""
+        import av
+
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for kind, image in zip(("a", "b"), _noisy_pair(self.size), strict=True):
+                with av.open(str(folder / f"{kind}.mp4"), "w") as container:
+                    stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+                    stream.height, stream.width = image.shape
+                    stream.pix_fmt = "yuv420p"
+                    for number in range(self.frames):
+                        frame = av.VideoFrame.from_ndarray(np.roll(image, number, axis=1), format="gray")
+                        container.mux(stream.encode(frame))
+                    container.mux(stream.encode())
+            command = [sys.executable, "-m", "camfuse_jax", "fuse", "a.mp4", "b.mp4", "-o", "c.mp4"]
+            command += ["--weights", self.weights]
+            taken = _seconds(lambda: subprocess.run(command, cwd=folder, check=True))
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        print(f"{self.frames} frames of {self.size}: {self.frames / taken:.1f} frames/s, peak {peak:.2f} GiB")
+
+
+def _noisy_pair(size: str) -> list[np.ndarray]:
+    width, height = (int(length) for length in size.split("x"))
+    rng = np.random.default_rng(0)
+    pair = []
+    for _ in range(2):
+        low = rng.integers(0, 200, (height // 64 + 1, width // 64 + 1), np.uint8)
+        image = low.repeat(64, axis=0).repeat(64, axis=1)[:height, :width]
+        pair.append(image + rng.integers(0, 56, image.shape, np.uint8))
+    return pair
+
+
 def _seconds(call) -> float:
     begun = time.perf_counter()
     call()
@@ -141,7 +252,10 @@ def _seconds(call) -> float:
 
 
 Command = (
-    Annotated[Folder, tyro.conf.subcommand("folder")]
+    Annotated[Networks, tyro.conf.subcommand("networks")]
+    | Annotated[Start, tyro.conf.subcommand("start")]
+    | Annotated[Video, tyro.conf.subcommand("video")]
+    | Annotated[Folder, tyro.conf.subcommand("folder")]
     | Annotated[Sizes, tyro.conf.subcommand("sizes")]
     | Annotated[Large, tyro.conf.subcommand("large")]
 )
