@@ -63,8 +63,7 @@ def _cls() -> Callable[[], object]:
     import jax.numpy as jnp
 
     from camfuse_jax.config import tiny
-    from camfuse_jax.data.examples import PairExample, WindowSource
-    from camfuse_jax.data.loader import Loader
+    from camfuse_jax.data.batches import Loader, PairExample, WindowSource
     from camfuse_jax.nets.build import init_autoencoder, init_classifier
     from camfuse_jax.training import step
     from camfuse_jax.training.classifier import make_classifier_loss

@@ -22,8 +22,7 @@ from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.pair.options import FrameSettings
-from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
+from camfuse_jax.pair.prepare import PreparedPair, guess_polarity, prepare_pair
 from camfuse_jax.system.runtime import package_version
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pillow", "tifffile")

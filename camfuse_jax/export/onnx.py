@@ -11,8 +11,7 @@ from camfuse_jax.export.onnx_graph import Graph, cropped, filled_node, pad_edge_
 from camfuse_jax.export.onnx_spatial import spatial_rule
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
-from camfuse_jax.nets.layers import parity_kernel
-from camfuse_jax.nets.masking import SHRINK
+from camfuse_jax.nets.layers import SHRINK, parity_kernel
 
 _SHAPE = ["n", 1, "h", "w"]
 

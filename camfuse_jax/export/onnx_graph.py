@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.fusion.grids import gaussian_weights
+from camfuse_jax.fusion.statistics import gaussian_weights
 
 OPSET = 17
 _IR_VERSION = 8  # of the ONNX release that brought opset 17, so that runtimes of that age read the file
@@ -96,18 +96,18 @@ def cropped(graph: Graph, x: str, like: str, *, margin: int = 0) -> str:
 
 
 def pooled_node(graph: Graph, x: str, side: int, how: str = "Average") -> str:
-    """`grids.pooled` by AveragePool or MaxPool."""
+    """`statistics.pooled` by AveragePool or MaxPool."""
     return graph.node(f"{how}Pool", filled_node(graph, x, side), kernel_shape=[side] * 2, strides=[side] * 2)
 
 
 def enlarged_node(graph: Graph, x: str, side: int, like: str) -> str:
-    """`grids.enlarged` to height and width of `like`."""
+    """`statistics.enlarged` to height and width of `like`."""
     how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     return cropped(graph, graph.node("Resize", x, "", np.array([1, 1, side, side]), **how), like)
 
 
 def blurred_node(graph: Graph, x: str, sigma: float) -> str:
-    """`grids.blurred` of one channel."""
+    """`statistics.blurred` of one channel."""
     taps = gaussian_weights(sigma).astype(np.float32)
     x = pad_edge_node(graph, x, len(taps) // 2)
     for shape in ((1, 1, -1, 1), (1, 1, 1, -1)):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int64
 
-from camfuse_jax.nets.masking import Size
+from camfuse_jax.nets.layers import Size
 from camfuse_jax.system.runtime import compiler_options
 
 MOST = 8
@@ -131,7 +131,7 @@ def run_by_size(function: Callable[..., Any], params: Any, *images: Any, buckets
 
     Args:
         function: Defined at the top of a module (it is compiled once). Its `size` is None where images fill the
-            arrays, else their rows and columns as numbers of the run (`nets.masking`).
+            arrays, else their rows and columns as numbers of the run (`nets.layers`).
         params: First argument.
         images: Of one shape: (h, w), (h, w, 1) or (n, h, w, 1).
         buckets: A plan; by default a size alone decides.

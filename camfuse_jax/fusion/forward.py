@@ -12,7 +12,7 @@ from camfuse_jax.fusion import rules, spatial, statistics
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.fusion.statistics import Masks, Pixels, Probe
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
-from camfuse_jax.nets.masking import SHRINK, Size, extended, features_size, inside, last_shrink, last_size
+from camfuse_jax.nets.layers import SHRINK, Size, extended, features_size, inside, last_shrink, last_size
 
 EVERYWHERE: Masks = (None, None)
 POOLED_RULES = ("eq5-pooled", "eq5-contribution")
@@ -80,7 +80,7 @@ def fuse_unit(
         ir_unit: Infrared images.
         vis_unit: Visible images.
         size: Rows and columns that are image where the arrays are larger: what lies beyond repeats the last ones, and
-            means nothing in the result (`nets.masking`).
+            means nothing in the result (`nets.layers`).
         context: Of the whole images that these are parts of; by default these are whole.
         valid: Where the images show something.
     """

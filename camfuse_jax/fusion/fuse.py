@@ -22,7 +22,7 @@ from camfuse_jax.fusion.forward import (
 )
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, fuse_tiled, memory_needed
-from camfuse_jax.nets.masking import Size
+from camfuse_jax.nets.layers import Size
 
 _LARGE = 500_000  # pixels; on a CPU the pairs of a batch of larger images take turns: faster, in an n-th of the memory
 _HIGHEST = 1.5  # of a float image: a little over 1 is rounding or sharpening, 255 is another unit

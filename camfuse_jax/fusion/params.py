@@ -23,8 +23,7 @@ from camfuse_jax import cam
 from camfuse_jax.config import RULE_NAMES, FusionConfig, Modality, NamedRule, NetConfig, from_json, to_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
-from camfuse_jax.system.checksum import array_digest, mismatch
-from camfuse_jax.system.files import write_atomically
+from camfuse_jax.system.files import array_digest, mismatch, write_atomically
 
 MAX_GAIN = 100.0
 

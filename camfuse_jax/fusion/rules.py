@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from camfuse_jax import cam
 from camfuse_jax.config import FusionConfig
-from camfuse_jax.nets.masking import Size, extended
+from camfuse_jax.nets.layers import Size, extended
 
 Features = Float[Array, "n h w k"]
 Weights = Float[Array, "*n 2 k"]
@@ -35,7 +35,7 @@ def combine(
         weights: Channel weights, rows ordered as `Modality`; one set, or one per pair.
         means: Mean of each channel over the infrared images, then over the visible ones, where brightness is "kept":
             the rule then acts on what differs from them, and their average is added.
-        size: Rows and columns of the features that are image (`nets.masking`); None for all.
+        size: Rows and columns of the features that are image (`nets.layers`); None for all.
     """
     if means is None:
         return extended(_rule(config, ir_features, vis_features, weights, size), size)

@@ -13,9 +13,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from camfuse_jax.config import SpatialConfig
-from camfuse_jax.fusion.grids import beyond, blurred, blurred_pixels, dilated, enlarged, pooled
-from camfuse_jax.fusion.statistics import CELL, LEVEL, Masks, Pixels, Probe, Statistics
-from camfuse_jax.nets.masking import Size, extended, shrunk
+from camfuse_jax.fusion.statistics import (
+    CELL,
+    LEVEL,
+    Masks,
+    Pixels,
+    Probe,
+    Statistics,
+    beyond,
+    blurred,
+    blurred_pixels,
+    dilated,
+    enlarged,
+    pooled,
+)
+from camfuse_jax.nets.layers import Size, extended, shrunk
 
 Cells = Float[Array, "n h4 w4 1"]
 Features = Float[Array, "m h4m w4m k"]

@@ -27,7 +27,7 @@ from camfuse_jax.fusion.forward import (
 )
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
-from camfuse_jax.nets.masking import SHRINK, Size
+from camfuse_jax.nets.layers import SHRINK, Size
 
 DEFAULT_MEMORY = 3 * 2**29
 """Bytes that computing may take where nothing is said: 1.5 GiB, whole images of up to about three megapixels."""

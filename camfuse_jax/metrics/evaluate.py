@@ -26,7 +26,7 @@ from camfuse_jax.metrics.ssim import structural_similarity
 from camfuse_jax.metrics.table import FusedImages, SourcePair, score_folders
 from camfuse_jax.metrics.vif import vif
 from camfuse_jax.nets.build import make_decoder, make_encoder
-from camfuse_jax.nets.masking import Size
+from camfuse_jax.nets.layers import Size
 
 OURS = "camfuse"
 PEERS_VARIABLE = "CAMFUSE_PEERS"

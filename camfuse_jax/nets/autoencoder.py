@@ -2,7 +2,7 @@
 
 `Encoder` and `Decoder` are the paper's. `ShallowEncoder` and `ShallowDecoder` are one convolution each and have the
 same interface: 128 features, one for each 4x4 pixels. All of them take and return arrays larger than the image where
-`size` says how many rows and columns are image (`nets.masking`).
+`size` says how many rows and columns are image (`nets.layers`).
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,19 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from camfuse_jax.nets.layers import Conv, Dtype, UpsampledConv, depth_to_space, interleave, pad_edge, space_to_depth
-from camfuse_jax.nets.masking import SHRINK, Size, bordered, shrunk
+from camfuse_jax.nets.layers import (
+    SHRINK,
+    Conv,
+    Dtype,
+    Size,
+    UpsampledConv,
+    bordered,
+    depth_to_space,
+    interleave,
+    pad_edge,
+    shrunk,
+    space_to_depth,
+)
 
 ENCODER_STRIDES = (1, 2, 1, 2, 1)
 UPSAMPLED_BEFORE = (3, 4)

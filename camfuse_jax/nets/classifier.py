@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from camfuse_jax.nets.layers import Dtype, pad_edge
-from camfuse_jax.nets.masking import Size, bordered, inside, shrunk
+from camfuse_jax.nets.layers import Dtype, Size, bordered, inside, pad_edge, shrunk
 
 _CACHE_BYTES = 3 << 19  # of features in a part of a batch; measured: 0.6 to 1.2 MB 61-76 ms, 2.4 MB more again
 Kernel = Float[Array, "b 3 3 k"]

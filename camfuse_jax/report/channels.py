@@ -8,7 +8,7 @@ from camfuse_jax.config import Modality
 from camfuse_jax.fusion.dispatch import Buckets, run_by_size
 from camfuse_jax.fusion.forward import encode, to_unit
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.nets.masking import Size, features_size, inside
+from camfuse_jax.nets.layers import Size, features_size, inside
 
 
 def channel_sizes(

@@ -8,8 +8,7 @@ import numpy as np
 
 from camfuse_jax import losses
 from camfuse_jax.config import Config, recipe
-from camfuse_jax.data.examples import PhotoExample, WindowSource
-from camfuse_jax.data.loader import Loader
+from camfuse_jax.data.batches import Loader, PhotoExample, WindowSource
 from camfuse_jax.data.sources import ConcatSource
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import CheckpointError, UsageError

@@ -20,8 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from camfuse_jax.errors import CheckpointError, ResourceError
-from camfuse_jax.system.checksum import mismatch
-from camfuse_jax.system.files import flush_folder, reserve, write_atomically
+from camfuse_jax.system.files import flush_folder, mismatch, reserve, write_atomically
 from camfuse_jax.system.locks import locked
 from camfuse_jax.training import manifest, processes
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from camfuse_jax import cam, losses
 from camfuse_jax.config import Config, recipe
-from camfuse_jax.data.examples import PairExample, WindowSource
-from camfuse_jax.data.loader import Loader
+from camfuse_jax.data.batches import Loader, PairExample, WindowSource
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.fusion.params import Params, load_params, save_params
 from camfuse_jax.nets.build import (
@@ -23,7 +22,7 @@ from camfuse_jax.nets.build import (
     make_encoder,
     rescale_head,
 )
-from camfuse_jax.system.checksum import array_digest
+from camfuse_jax.system.files import array_digest
 from camfuse_jax.training import processes
 from camfuse_jax.training.autoencoder import autoencoder_identity, load_autoencoder
 from camfuse_jax.training.checkpoint import Checkpoints

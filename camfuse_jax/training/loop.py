@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from camfuse_jax.config import TrainConfig
-from camfuse_jax.data.loader import Loader
+from camfuse_jax.data.batches import Loader
 from camfuse_jax.errors import NonFiniteLossError, StoppedError
 from camfuse_jax.system import signals
 from camfuse_jax.training import processes

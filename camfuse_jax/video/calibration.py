@@ -10,8 +10,7 @@ from camfuse_jax.images.color import scalar_as, scalar_from_rgb
 from camfuse_jax.images.picture import Picture, depth, scene_mask
 from camfuse_jax.images.ranges import RangePolicy, limits_of, range_misses
 from camfuse_jax.pair.options import FrameSettings
-from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
+from camfuse_jax.pair.prepare import PreparedPair, guess_polarity, prepare_pair
 from camfuse_jax.pair.register import Mask, align
 from camfuse_jax.video.frame import Frame
 

@@ -11,7 +11,7 @@ import numpy as np
 from camfuse_jax.config import Config, recipe
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.fusion.params import Params, load_params, save_params
-from camfuse_jax.system.checksum import array_digest, code_digest
+from camfuse_jax.system.files import array_digest, code_digest
 from camfuse_jax.training.classifier import train_head
 from camfuse_jax.training.manifest import digest
 from paper.ablation_table import Variant

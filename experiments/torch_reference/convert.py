@@ -20,7 +20,7 @@ import safetensors.numpy
 
 from camfuse_jax.errors import CamfuseError, CheckpointError, ResourceError, UsageError
 from camfuse_jax.fusion.params import load_params, save_params
-from camfuse_jax.system.checksum import array_digest
+from camfuse_jax.system.files import array_digest
 
 Arrays = Mapping[str, np.ndarray]
 _ENTRY, _CHECKSUM = "camfuse_jax", "sha256"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from camfuse_jax.config import Modality
-from camfuse_jax.data.examples import (
+from camfuse_jax.data.batches import (
     PairExample,
     PhotoExample,
     WindowSource,

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from camfuse_jax.data.loader import Loader
+from camfuse_jax.data.batches import Loader
 from camfuse_jax.errors import InputError
 
 

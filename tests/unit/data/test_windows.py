@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camfuse_jax.data.examples import take_window, windows
+from camfuse_jax.data.batches import take_window, windows
 from camfuse_jax.errors import InputError
 
 

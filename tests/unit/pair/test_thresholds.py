@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from camfuse_jax.images.picture import Picture
-from camfuse_jax.pair import polarity, prepare
+from camfuse_jax.pair import prepare
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.register import Shift, align, edge_strength, find_shift, warp
 
@@ -75,18 +75,18 @@ def test_the_score_of_a_shift_is_its_peak_in_standard_deviations():
 def test_how_sure_a_polarity_must_be(monkeypatch, skew, kind, strong):
     """Images whose infrared rest has a known skewness: of two values, one of them rare."""
     share = 0.5 - 0.5 * abs(skew) / np.sqrt(skew**2 + 4)  # skewness of a two-valued variable
-    monkeypatch.setattr(polarity.ndimage, "gaussian_filter", lambda image, sigma: np.full_like(image, image.mean()))
+    monkeypatch.setattr(prepare.ndimage, "gaussian_filter", lambda image, sigma: np.full_like(image, image.mean()))
     count = round(share * 10_000 * 10)
     ir = np.zeros(100_000)
     ir[:count] = 1.0
     ir = (1 - ir if skew < 0 else ir).reshape(250, 400)
-    guess = polarity.guess_polarity(ir.astype(np.float32), np.zeros((250, 400), np.float32))
+    guess = prepare.guess_polarity(ir.astype(np.float32), np.zeros((250, 400), np.float32))
     assert guess.skew == pytest.approx(skew, abs=0.005)
     assert (guess.kind, guess.strong) == (kind, strong)
 
 
 def test_a_possible_black_hot_image_is_told_and_left_as_it_is(monkeypatch):
-    monkeypatch.setattr(prepare, "guess_polarity", lambda *images: polarity.Polarity("black", -1.5))
+    monkeypatch.setattr(prepare, "guess_polarity", lambda *images: prepare.Polarity("black", -1.5))
     ir = Picture(np.arange(96 * 128, dtype=np.uint16).reshape(96, 128).astype(np.uint8), 8, 255)
     ready = prepare.prepare_pair(ir, ir, FrameSettings(ir_polarity="auto", check=False))
     np.testing.assert_allclose(ready.ir_unit, ir.samples / 255, atol=1e-6)

@@ -9,8 +9,7 @@ from camfuse_jax.config import FusionConfig
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.pair.fuse import fuse_frame
 from camfuse_jax.pair.options import FrameSettings
-from camfuse_jax.pair.polarity import guess_polarity
-from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
+from camfuse_jax.pair.prepare import PreparedPair, guess_polarity, prepare_pair
 from camfuse_jax.pair.register import align, edge_strength, fill_nearest, find_shift, resize_mask, warp, warp_mask
 
 FRAME = 20

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from camfuse_jax.system.checksum import array_digest, code_digest
+from camfuse_jax.system.files import array_digest, code_digest
 
 ARRAYS = {"a": np.zeros((2, 3), np.float32), "b": np.arange(4, dtype=np.int32)}
 

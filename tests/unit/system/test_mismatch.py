@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from camfuse_jax.system.checksum import mismatch
+from camfuse_jax.system.files import mismatch
 
 
 def test_nothing_to_tell():

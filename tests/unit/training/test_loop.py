@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from camfuse_jax.config import TrainConfig
-from camfuse_jax.data.loader import Loader
+from camfuse_jax.data.batches import Loader
 from camfuse_jax.errors import NonFiniteLossError
 from camfuse_jax.training.checkpoint import Checkpoints
 from camfuse_jax.training.loop import fit
