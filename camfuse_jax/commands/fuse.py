@@ -10,9 +10,8 @@ import tyro
 
 from camfuse_jax.cluster import ClusterOptions, join_cluster, leave_cluster
 from camfuse_jax.errors import CamfuseError, InputError, SomeFailedError, UsageError
-from camfuse_jax.pair.options import FileOptions, FuseSettings
+from camfuse_jax.pair.options import FileOptions, FuseSettings, VideoOptions, is_moving
 from camfuse_jax.system.runtime import package_version
-from camfuse_jax.video.options import VideoOptions, is_moving
 
 if TYPE_CHECKING:
     from camfuse_jax.batch.plan import Result, Shard

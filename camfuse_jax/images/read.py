@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.images import thermal
+from camfuse_jax.images import decode
 from camfuse_jax.images.bounds import (
     READ_KINDS,
     Header,
@@ -131,7 +131,7 @@ def picture_size(path: str | os.PathLike[str], limits: Limits | None = None) -> 
     limits = limits or Limits()
     data, name = _content(path, None, limits)
     header = check_header(data, name, limits)
-    if header.kind not in ("PNG", "JPEG", "BMP", "TIFF") or thermal.is_readable(header.radiometric):
+    if header.kind not in ("PNG", "JPEG", "BMP", "TIFF") or decode.is_readable(header.radiometric):
         return read_picture(data, limits, name=name).size
     if header.kind == "TIFF":
         size, orientation = (header.tags[257][0], header.tags[256][0]), header.tags.get(274, (1,))[0]
@@ -174,15 +174,15 @@ def _content(source: str | os.PathLike[str] | bytes, name: object, limits: Limit
 
 def _decode(data: bytes, header: Header, name: object, limits: Limits) -> Decoded:
     notes: tuple[str, ...] = ()
-    if thermal.is_readable(header.radiometric):
+    if decode.is_readable(header.radiometric):
         with contextlib.suppress(InputError):
             return _decode_apart(data, header, name, limits)
         notes = (f"its {header.radiometric} raw data is damaged or of an unknown kind; the drawn picture is used",)
         header = header._replace(radiometric="")
     elif header.radiometric:
-        notes = (thermal.unread_note(header.radiometric),)
-    decode = _decode_apart if header.isolated else _decode_here
-    decoded = decode(data, header, name, limits)
+        notes = (decode.unread_note(header.radiometric),)
+    read = _decode_apart if header.isolated else _decode_here
+    decoded = read(data, header, name, limits)
     if header.pages > 1:
         notes += (_several(header.pages),)
     return decoded._replace(notes=notes + decoded.notes)
@@ -193,13 +193,13 @@ def _several(pages: int) -> str:
 
 
 def _decode_here(data: bytes, header: Header, name: object, limits: Limits) -> Decoded:
-    if header.radiometric and thermal.is_readable(header.radiometric):
+    if header.radiometric and decode.is_readable(header.radiometric):
         note = f"temperatures out of its {header.radiometric} raw data are used, not the drawn picture"
-        return Decoded(thermal.read_radiometric(data, header.radiometric), notes=(note,))
+        return Decoded(decode.read_radiometric(data, header.radiometric), notes=(note,))
     if header.kind == "NumPy array":
-        return decode_array(thermal.read_npy(data, name, limits), name)
+        return decode_array(decode.read_npy(data, name, limits), name)
     if header.kind == "table":
-        return Decoded(thermal.read_number_table(data, name, limits), notes=("numbers of a table",))
+        return Decoded(decode.read_number_table(data, name, limits), notes=("numbers of a table",))
     with errors_as_input(name, header.kind):
         if header.kind == "TIFF":
             return decode_tiff(data, header, name)

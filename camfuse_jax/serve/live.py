@@ -23,9 +23,8 @@ from camfuse_jax.serve.response import page_words
 from camfuse_jax.system.files import as_resource_error
 from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
 from camfuse_jax.video.flicker import FlickerControl
-from camfuse_jax.video.frame import Frame
+from camfuse_jax.video.frame import Frame, Matching
 from camfuse_jax.video.live import LiveReader
-from camfuse_jax.video.matching import Matching
 from camfuse_jax.video.reader import open_reader
 
 _VIEWERS = 8

@@ -16,14 +16,12 @@ from camfuse_jax.fusion.dispatch import Exact
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.color import with_luma
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
-from camfuse_jax.pair.options import FuseSettings
+from camfuse_jax.pair.options import FuseSettings, VideoOptions, is_stream
 from camfuse_jax.pair.prepare import PreparedPair, check_sizes
 from camfuse_jax.system.signals import Stop, deferred, handled
 from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
 from camfuse_jax.video.flicker import FlickerControl
-from camfuse_jax.video.frame import Frame, Reader
-from camfuse_jax.video.matching import Matching
-from camfuse_jax.video.options import VideoOptions, is_stream
+from camfuse_jax.video.frame import Frame, Matching, Reader
 from camfuse_jax.video.pipeline import Behind, ahead
 from camfuse_jax.video.reader import open_reader
 from camfuse_jax.video.window import Window

@@ -11,9 +11,9 @@ from typing import Any
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.read import READABLE_SUFFIXES, picture_size, read_picture
+from camfuse_jax.pair.options import DEVICE, PACED, is_stream
 from camfuse_jax.video.frame import Facts, Frame, Reader, file_url, load_av, samples_of
 from camfuse_jax.video.live import LiveReader, StreamFrames
-from camfuse_jax.video.options import DEVICE, PACED, is_stream
 from camfuse_jax.video.writer import UNKNOWN
 
 _REPAIR = "Copy it again from where it was recorded, or cut it with --seconds before that point."

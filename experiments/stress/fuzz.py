@@ -32,12 +32,11 @@ from camfuse_jax.fusion.params import load_params, save_params
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.images.write import write_picture
 from camfuse_jax.pair.calibrate import read_homography
-from camfuse_jax.pair.options import FrameSettings, FuseSettings
+from camfuse_jax.pair.options import FrameSettings, FuseSettings, VideoOptions
 from camfuse_jax.training import checkpoint, manifest
 from camfuse_jax.training.checkpoint import StageCheckpoints
 from camfuse_jax.training.progress import keep_until
 from camfuse_jax.video.fuse import VideoJob, fuse_video
-from camfuse_jax.video.options import VideoOptions
 from stress import fixtures
 from stress.fixtures import FRAMES, video_files
 from stress.outcome import Outcome, mutate, resident_mebibytes

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.images import thermal
+from camfuse_jax.images import decode
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.ranges import parse_policy, unit_samples
 from camfuse_jax.images.read import picture_size, read_picture
@@ -19,7 +19,7 @@ CELSIUS = np.linspace(-4, 36, 12 * 9).reshape(12, 9)
 
 
 def test_raw_data_that_is_not_used_is_no_secret(monkeypatch):
-    monkeypatch.setattr(thermal, "is_readable", lambda maker: False)
+    monkeypatch.setattr(decode, "is_readable", lambda maker: False)
     picture = read_picture(flir_files.radiometric_jpeg(RAW), name="x.jpg")
     assert picture.size == (48, 64)
     assert (
@@ -54,7 +54,7 @@ def test_damaged_raw_data_leaves_the_drawn_picture_and_says_why():
 
 
 def test_an_extra_is_named_for_degrees_of_counts(monkeypatch):
-    monkeypatch.setattr(thermal, "is_readable", lambda maker: False)
+    monkeypatch.setattr(decode, "is_readable", lambda maker: False)
     picture = read_picture(flir_files.radiometric_jpeg(RAW), name="x.jpg")
     with pytest.raises(InputError, match="extra radiometric"):
         unit_samples(picture, parse_policy("fixed:20C,37C", option="--ir-range"))

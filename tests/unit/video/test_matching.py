@@ -2,8 +2,7 @@
 
 import pytest
 
-from camfuse_jax.video.frame import Frame
-from camfuse_jax.video.matching import Matching
+from camfuse_jax.video.frame import Frame, Matching
 
 
 def _match(ir_times, vis_times, *, rates, **options):
