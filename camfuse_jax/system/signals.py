@@ -5,6 +5,7 @@ minute. So a thread of its own hears of every signal (through the descriptor Pyt
 the process when the main thread does not come to it. That is always safe: every file is written whole or not at all.
 """
 
+import _thread
 import contextlib
 import os
 import signal
@@ -17,6 +18,7 @@ PATIENCE_SECONDS = 4.5
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _END = b"\0"
+_AGAIN_SECONDS = 0.05
 
 
 class Stop(KeyboardInterrupt):
@@ -34,6 +36,7 @@ class Stop(KeyboardInterrupt):
 class _State:
     deferred = False  # whether training is at work, which looks for signals itself
     received: int | None = None
+    repeated = False  # whether the next number that the watcher reads is our own repetition
 
 
 _state = _State()
@@ -56,12 +59,13 @@ def handled(left: str = "the same command goes on from the last checkpoint") -> 
     reading, writing = os.pipe()
     if os.name == "posix":  # elsewhere Python neither can nor needs to
         os.set_blocking(writing, False)
-    _state.deferred, _state.received = False, None
+    _state.deferred, _state.received, _state.repeated = False, None, False
     before = set(threading.enumerate())
     watcher = threading.Thread(target=_watch, args=(reading, left), name="signals", daemon=True)
     watcher.start()
     former_descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     former = {number: signal.signal(number, _note) for number in SIGNALS}
+    former_hook, sys.unraisablehook = sys.unraisablehook, _repeat_lost
     try:
         yield
     finally:
@@ -69,6 +73,7 @@ def handled(left: str = "the same command goes on from the last checkpoint") -> 
             for thread in set(threading.enumerate()) - before - {watcher}:
                 if not thread.daemon:
                     thread.join()
+        sys.unraisablehook = former_hook
         signal.set_wakeup_fd(former_descriptor)
         for number, handler in former.items():
             signal.signal(number, handler)
@@ -102,12 +107,33 @@ def _note(number: int, frame: FrameType | None) -> None:
             raise Stop(number)
 
 
+def _repeat_lost(lost: "sys.UnraisableHookArgs") -> None:
+    """What a callback of the garbage collector raises goes nowhere; a lost `Stop` is raised again a moment later."""
+    if not isinstance(lost.exc_value, Stop):
+        sys.__unraisablehook__(lost)
+        return
+    _state.received, _state.repeated = None, True
+    timer = threading.Timer(_AGAIN_SECONDS, _raise_again, args=(lost.exc_value.exit_code - 128,))
+    timer.daemon = True
+    timer.start()
+
+
+def _raise_again(number: int) -> None:
+    if hasattr(signal, "pthread_kill") and (main := threading.main_thread().ident) is not None:
+        signal.pthread_kill(main, number)  # also ends what it waits in
+    else:
+        _thread.interrupt_main(number)
+
+
 def _watch(reading: int, left: str) -> None:
     """Ends the process where the main thread does not."""
     first = None
     while (byte := os.read(reading, 1)) != _END:
         number = byte[0]
         if number not in SIGNALS:
+            continue
+        if _state.repeated:
+            _state.repeated = False
             continue
         if first is not None:
             os._exit(128 + number)

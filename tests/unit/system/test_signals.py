@@ -93,3 +93,15 @@ def test_handlers_are_put_back():
 def test_without_a_program_around_it_training_sees_no_signal():
     with signals.deferred() as stopped:
         assert stopped() is None
+
+
+def test_a_signal_that_comes_in_a_callback_is_not_lost():
+    class Callback:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)  # what it raises goes nowhere, as in a callback of the collector
+
+    begun = time.monotonic()
+    with pytest.raises(signals.Stop), signals.handled():
+        Callback()
+        time.sleep(20)
+    assert time.monotonic() - begun < signals.PATIENCE_SECONDS / 2
