@@ -119,6 +119,7 @@ def luma(rgb: Num[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
 
 _NO_TEMPERATURE, _HUGE = -273.15, 1e30
 _FILL_SHARE = 1e-4  # dead pixels are fewer
+_SPECK = 16  # pixels
 _FRAME_SHARE, _SCENE_SHARE, _BENT_SHARE, _EXACT_SHARE = 0.02, 0.25, 0.03, 0.85
 _JPEG_LEVELS = 8  # by which JPEG changes a flat area beside an edge, in all but 2 of 1,000 pixels (quality 75)
 
@@ -201,6 +202,10 @@ def _frame(flat: Num[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"] | None:
         labels, _ = ndimage.label(same)
         corners = {int(labels[at]) for at in ((0, 0), (0, -1), (-1, 0), (-1, -1))} - {0}
         outside = np.isin(labels, list(corners))
+        if slack:  # single pixels that JPEG moved farther than that
+            parts, _ = ndimage.label(~outside)
+            sizes = np.bincount(parts.ravel())
+            outside |= sizes[parts] < _SPECK
         scene = ~outside
         count = int(scene.sum())
         if outside.mean() < _FRAME_SHARE or count < _SCENE_SHARE * scene.size:

@@ -119,6 +119,14 @@ def test_a_frame_in_color_and_as_jpeg(tmp_path):
     assert picture.valid[~inside].mean() < 0.05
 
 
+def test_single_pixels_that_differ_do_not_hide_a_frame():
+    samples = np.full((120, 160), 252, np.uint8)
+    samples[20:100, 30:140] = _scene((80, 110))
+    samples[[3, 50, 110], [80, 10, 150]] = 200  # as JPEG leaves beside a slanted edge
+    valid, _ = scene_mask(samples)
+    assert not valid[:20].any() and not valid[:, :30].any() and valid[30:90, 40:130].all()
+
+
 def test_a_saturated_sky_a_dark_corner_and_a_plain_background_are_scene():
     sky = _scene().astype(np.uint8)
     skyline = 12 + ndimage.gaussian_filter(np.random.default_rng(1).normal(size=80), 2) * 9
