@@ -371,17 +371,22 @@ def read_number_table(data: bytes, name: object, limits: Limits) -> Float32[np.n
     """
     coding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"
     lines = data.removeprefix(b"\xef\xbb\xbf").decode(coding, "replace").replace('"', "").splitlines()
-    lines = [line.strip(" ") for line in lines if line.strip()]
-    rows = [at for at, line in enumerate(lines) if _ROW.fullmatch(line)]
-    lines = lines[rows[0] : rows[-1] + 1] if rows else []
+    lines = [line for line in lines if line and not line.isspace()]
+    first = next((at for at, line in enumerate(lines) if _ROW.fullmatch(line)), len(lines))
+    after = next((len(lines) - at for at, line in enumerate(reversed(lines)) if _ROW.fullmatch(line)), 0)
+    lines = lines[first:after]
     separator = next((mark for mark in ";\t," if lines and mark in lines[0]), None)
-    cells = [line.replace(",", "." if separator != "," else ",").split(separator) for line in lines]
-    check_pixels(name, max(len(cells), 1), max(map(len, cells), default=1), limits)
+    width = len(lines[0].split(separator)) if lines else 1
+    check_pixels(name, max(len(lines), 1), width, limits)
     try:
-        widths = sorted(set(map(len, cells)))
+        # Counted before anything is split: a million rows cost memory and time.
+        counts = [line.count(separator) + 1 if separator else len(line.split()) for line in lines]
+        widths = sorted(set(counts))
         if len(widths) != 1:
             raise ValueError(f"rows of {widths[0]} to {widths[-1]} cells" if widths else "no row of numbers")
-        table = np.array([cell.strip() or "nan" for row in cells for cell in row], np.float32).reshape(-1, widths[0])
+        text = "\n".join(lines).replace(",", "." if separator != "," else ",")
+        cells = [cell for line in text.split("\n") for cell in line.strip(" ").split(separator)]
+        table = np.array([cell.strip() or "nan" for cell in cells], np.float32).reshape(-1, widths[0])
         ends_empty = widths[0] > 1 and bool(np.isnan(table[:, -1]).all())  # lines that end in a separator
         return table[:, :-1] if ends_empty else table
     except ValueError as error:
