@@ -1,5 +1,6 @@
 """The arithmetic of `fuse` and `explain` on batches: pure, without checks, files or compilation."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from camfuse_jax.config import Modality
 from camfuse_jax.fusion import rules, spatial, statistics
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.fusion.statistics import Masks, Pixels, Probe
+from camfuse_jax.nets.autoencoder import over_strips
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
 from camfuse_jax.nets.layers import SHRINK, Size, extended, features_size, inside, last_shrink, last_size
 
@@ -87,14 +89,14 @@ def fuse_unit(
     if context is None:
         context = context_of(params, image_sums(params, ir_unit, vis_unit, size, valid))
     ir_unit, vis_unit = filled(ir_unit, vis_unit, size, valid)
-    both = encode(params, ir_unit, vis_unit, size)
     if params.fusion.rule == "spatial":
-        weights = (params.channel_weights, params.encoder_class_weights)
-        config, answers = params.fusion.spatial, encoder_answers(params)
-        images = (ir_unit, vis_unit)
+        images, weights = (ir_unit, vis_unit), (params.channel_weights, params.encoder_class_weights)
+        config, answers, known = params.fusion.spatial, encoder_answers(params), context.statistics
+        over_features = functools.partial(_over_features, params, images, size)
         return spatial.blend(
-            config, params.look, images, both, weights, params.balance, context.statistics, answers, size, valid
+            config, params.look, images, over_features, weights, params.balance, known, answers, size, valid
         )
+    both = encode(params, ir_unit, vis_unit, size)
     cells = features_size(params.net, size)
     features = rules.combine(params.fusion, *jnp.split(both, 2), context.weights, means=context.means, size=cells)
     fused_sym, _ = make_decoder(params.net).apply({"params": params.decoder}, features, ir_unit.shape[1:3], cells)
@@ -114,6 +116,17 @@ def encode(params: Params, ir_unit: Pixels, vis_unit: Pixels, size: Size | None 
     images = jnp.concatenate([ir_unit, vis_unit]) * 2 - 1
     both, _ = make_encoder(params.net).apply({"params": params.encoder}, images, size)
     return extended(both, features_size(params.net, size))
+
+
+def _over_features(
+    params: Params, images: tuple[Pixels, Pixels], size: Size | None, work: spatial.Work, bases: spatial.Cells
+) -> tuple[spatial.Cells, ...]:
+    fixed = all(isinstance(length, int) for length in bases.shape)
+    if params.net.kind == "shallow" and fixed and jax.default_backend() == "cpu":
+        return over_strips(params.encoder, jnp.concatenate(images) * 2 - 1, bases, work)
+    features = encode(params, *images, size)
+    top, left = ((have - want) // 2 for have, want in zip(features.shape[1:3], bases.shape[1:3], strict=True))
+    return work(features[:, top : top + bases.shape[1], left : left + bases.shape[2]], bases)
 
 
 def encoder_answers(params: Params) -> Probe:

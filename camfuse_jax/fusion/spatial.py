@@ -30,7 +30,8 @@ from camfuse_jax.fusion.statistics import (
 from camfuse_jax.nets.layers import Size, extended, shrunk
 
 Cells = Float[Array, "n h4 w4 1"]
-Features = Float[Array, "m h4m w4m k"]
+Features = Float[Array, "m h4 w4 k"]
+Work = Callable[[Features, Cells], tuple[Cells, Cells]]
 SILENT = 0.5 * LEVEL  # noise so weak that neither image has anything to show
 WARM_SLOPE = 6 * LEVEL
 BAND_SHARES = (0.82, 0.25, 0.12)  # of white noise's deviation in the bands between blurs of 0, 1, 2 and 4 pixels
@@ -40,7 +41,7 @@ def blend(
     config: SpatialConfig,
     look: float | Float[Array, ""],
     pair: tuple[Pixels, Pixels],
-    features: Features,
+    over_features: Callable[[Work, Cells], tuple[Cells, Cells]],
     weights: tuple[Float[Array, "2 k"], Float[Array, "2 k"]],
     balance: tuple[Float[Array, ""], Float[Array, ""]],
     known: Statistics,
@@ -54,7 +55,8 @@ def blend(
         config: Settings.
         look: From 0 (natural) to 1 (contrast).
         pair: Infrared and visible images; where they are invalid, filled (`fill_invalid`).
-        features: Of both: one for each cell, and more around if the encoder has a margin.
+        over_features: Calls its first argument with the features of both images, one for each cell, and its second
+            argument; whole or in parts.
         weights: Weight of each channel in the activity level, and in the class-activation score; rows ordered as
             `Modality`.
         balance: Shares of the infrared and the visible image; they add up to 1.
@@ -71,7 +73,7 @@ def blend(
     def up(x: Cells) -> Pixels:
         return enlarged(extended(x, cells), CELL, shape)
 
-    odds = ir_log_odds(config, features, bases, weights, known, answers, cells)
+    odds = ir_log_odds(config, over_features, bases, weights, known, answers, cells)
     ir_part, vis_part = balance
     odds = odds + 2 * (jnp.log(ir_part + 1e-6) - jnp.log(vis_part + 1e-6))
     warm = warmth(config, pair[0], in_cells[: pair[0].shape[0]], size)
@@ -89,7 +91,7 @@ def blend(
 
 def ir_log_odds(
     config: SpatialConfig,
-    features: Features,
+    over_features: Callable[[Work, Cells], tuple[Cells, Cells]],
     bases: Float[Array, "m h4 w4 1"],
     weights: tuple[Float[Array, "2 k"], Float[Array, "2 k"]],
     known: Statistics,
@@ -97,16 +99,18 @@ def ir_log_odds(
     cells: Size | None,
 ) -> Cells:
     """Log-odds that detail comes from the infrared image: activity levels, and the class-activation score (Eq. 14)."""
-    features = _without_margin(features, bases.shape)
-    change = features - answers.flat(bases)
     noise = known.noise * answers.noise.reshape(1, 1, 1, -1)
-    energy = jnp.maximum(change**2 - (2 * config.denoise * noise) ** 2, 0)
-    activity = _channel_sums(energy, weights[0] ** 2)
+
+    def channel_sums(features: Features, bases: Cells) -> tuple[Cells, Cells]:
+        energy = jnp.maximum((features - answers.flat(bases)) ** 2 - (2 * config.denoise * noise) ** 2, 0)
+        return _channel_sums(energy, weights[0] ** 2), _channel_sums(features, weights[1])
+
+    activity, score = over_features(channel_sums, bases)
     silent = SILENT**2 * jnp.sum(jnp.mean(weights[0], axis=0) ** 2 * answers.noise**2)
     sigma = config.activity_sigma / CELL / math.sqrt(2)
     # Twice, as one Gaussian ends at three deviations: next to strong edges the logarithm shows that end as a step.
     levels = jnp.log(silent + blurred(blurred(activity, sigma, cells), sigma, cells))
-    score = _channel_sums(features, weights[1]) - _channel_sums(answers.flat(known.mean), weights[1])
+    score = score - _channel_sums(answers.flat(known.mean), weights[1])
     score = blurred(_ir(score) - _vis(score), config.base_sigma / CELL, cells)
     return 0.5 * config.sharpness * (_ir(levels) - _vis(levels)) + config.class_score * score
 
@@ -233,8 +237,3 @@ def _ir(stacked: Array) -> Array:
 
 def _vis(stacked: Array) -> Array:
     return stacked[stacked.shape[0] // 2 :]
-
-
-def _without_margin(features: Features, shape: tuple[int, ...]) -> Features:
-    top, left = ((have - want) // 2 for have, want in zip(features.shape[1:3], shape[1:3], strict=True))
-    return features[:, top : top + shape[1], left : left + shape[2]]

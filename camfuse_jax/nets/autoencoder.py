@@ -5,9 +5,11 @@ same interface: 128 features, one for each 4x4 pixels. All of them take and retu
 `size` says how many rows and columns are image (`nets.layers`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -27,6 +29,7 @@ from camfuse_jax.nets.layers import (
 
 ENCODER_STRIDES = (1, 2, 1, 2, 1)
 UPSAMPLED_BEFORE = (3, 4)
+_STRIP = 100_000  # numbers that a strip's linear layer puts out; measured
 
 Features = Float[Array, "n h4 w4 k"]
 Images = Float[Array, "n h w 1"]
@@ -137,8 +140,7 @@ class ShallowEncoder(nn.Module):
         """Encodes images in [-1, 1]; arguments and result as for `Encoder`."""
         del size  # the border is made of pixels, which repeat beyond the image however large the array is
         cells = space_to_depth(_with_margin(image_sym.astype(self.dtype), self.margin + SHRINK), SHRINK)
-        x = _linear(self.bands, self.dtype)(cells)
-        x = jnp.concatenate([nn.relu(x), nn.relu(-x)], axis=-1)
+        x = _signed(_linear(self.bands, self.dtype)(cells))
         return x, {"conv": x}
 
 
@@ -160,6 +162,41 @@ class ShallowDecoder(nn.Module):
         cells = _linear(SHRINK * SHRINK, self.dtype)(pad_edge(x)).astype(jnp.float32)
         x = _without_margin(depth_to_space(cells, SHRINK), self.margin, shape)
         return jnp.clip(x, -1, 1), {"conv": cells}
+
+
+def over_strips(
+    params: Mapping[str, Any],
+    image_sym: Images,
+    maps: Float[Array, "m h4 w4 1"],
+    work: Callable[[Features, Float[Array, "m s w4 1"]], tuple[Float[Array, "m s w4 1"], ...]],
+) -> tuple[Float[Array, "m h4 w4 1"], ...]:
+    """Works on a shallow encoder's features a few rows at a time: they stay in the cache, a third of the time on a CPU.
+
+    Args:
+        params: Of the encoder.
+        image_sym: Images in [-1, 1].
+        maps: Something else to work with.
+        work: From rows of features without margin, and of `maps`, to rows of results.
+    """
+    bands = params["conv"]["kernel"].shape[-1]
+    count, height, width, _ = maps.shape
+    rows = max(1, _STRIP // (count * width * bands))
+    strips = (height + rows - 1) // rows
+    below = ((0, 0), (0, strips * rows - height), (0, 0), (0, 0))
+    cells = jnp.pad(space_to_depth(_with_margin(image_sym, SHRINK), SHRINK), below, mode="edge")
+    maps = jnp.pad(maps, below, mode="edge")
+
+    def strip(top: Array) -> tuple[Array, ...]:
+        read = jax.lax.dynamic_slice_in_dim(cells, top, rows + 2, axis=1)
+        features = _signed(_linear(bands, cells.dtype).apply({"params": params["conv"]}, read))
+        return work(features, jax.lax.dynamic_slice_in_dim(maps, top, rows, axis=1))
+
+    results = jax.lax.map(strip, rows * jnp.arange(strips))
+    return tuple(jnp.moveaxis(x, 0, 1).reshape(count, strips * rows, width, 1)[:, :height] for x in results)
+
+
+def _signed(x: Float[Array, "n h w b"]) -> Features:
+    return jnp.concatenate([nn.relu(x), nn.relu(-x)], axis=-1)
 
 
 def _linear(channels: int, dtype: Dtype) -> nn.Conv:
