@@ -120,7 +120,7 @@ class Large:
         """Prints seconds and the peak."""
         from camfuse_jax import fuse, load_params
 
-        pair = _noisy_pair(self.size)
+        pair = _drawn_pair(self.size)
         begun = time.perf_counter()
         fused = np.asarray(fuse(load_params(self.weights), *pair, max_memory=int(self.max_memory * 2**30)))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -148,7 +148,7 @@ class Networks:
         from camfuse_jax import fuse, load_params
         from camfuse_jax.fusion.params import with_rule
 
-        pair = _noisy_pair(self.size)
+        pair = _drawn_pair(self.size)
         deep = load_params("tno")
         cases = {"fast": load_params("fast"), "tno": deep, "tno, eq5": with_rule(deep, "eq5")}
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
@@ -184,13 +184,14 @@ class Start:
 
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            for kind, image in zip(("a", "b"), _noisy_pair("640x480"), strict=True):
+            for kind, image in zip(("a", "b"), _drawn_pair("640x480"), strict=True):
                 write_picture(folder / f"{kind}.png", image)
             command = [sys.executable, "-m", "camfuse_jax", "fuse", "a.png", "b.png", "-o", "c.png", "--force"]
             command += ["--weights", self.weights]
             seconds: dict[str, list[float]] = {"nothing compiled": [], "compiled before": []}
             for number in range(self.rounds):
-                cache = {**os.environ, "CAMFUSE_CACHE": str(folder / f"cache{number}")}
+                own = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
+                cache = own | {"CAMFUSE_CACHE": str(folder / f"cache{number}")}
                 run = functools.partial(subprocess.run, command, cwd=folder, env=cache, check=True)
                 for found in seconds.values():
                     found.append(_seconds(run))
@@ -218,7 +219,7 @@ class Video:
 
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            for kind, image in zip(("a", "b"), _noisy_pair(self.size), strict=True):
+            for kind, image in zip(("a", "b"), _drawn_pair(self.size), strict=True):
                 with av.open(str(folder / f"{kind}.mp4"), "w") as container:
                     stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
                     stream.height, stream.width = image.shape
@@ -234,15 +235,11 @@ class Video:
         print(f"{self.frames} frames of {self.size}: {self.frames / taken:.1f} frames/s, peak {peak:.2f} GiB")
 
 
-def _noisy_pair(size: str) -> list[np.ndarray]:
+def _drawn_pair(size: str) -> list[np.ndarray]:
+    from demo_scene.scene import draw_pair
+
     width, height = (int(length) for length in size.split("x"))
-    rng = np.random.default_rng(0)
-    pair = []
-    for _ in range(2):
-        low = rng.integers(0, 200, (height // 64 + 1, width // 64 + 1), np.uint8)
-        image = low.repeat(64, axis=0).repeat(64, axis=1)[:height, :width]
-        pair.append(image + rng.integers(0, 56, image.shape, np.uint8))
-    return pair
+    return list(draw_pair(1, height, width))
 
 
 def _seconds(call) -> float:
