@@ -168,9 +168,8 @@ def _camera_folders(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
         ways = [(one, two) for one in sides["ir"] for two in sides["vis"]]
         best = min(ways, key=lambda way: (not _same_size(way[0][1], way[1][1]), *map(_order, way)))
         chosen = [(best[0][1], best[1][1])]
-    taken = {path for both in chosen for path in both}
     beside = f"is passed over beside {chosen[0][0].name}/ and {chosen[0][1].name}/"
-    return chosen, [f"{path}/ {beside}" for _, path in named if path not in taken]
+    return chosen, [f"{path}/ {beside}" for _, path in named if not any(path in both for both in chosen)]
 
 
 def _order(named: tuple[_Camera, Path]) -> tuple:
