@@ -66,7 +66,7 @@ def parse_command(arguments: Sequence[str]) -> Any:
         CamfuseError: There is no such command, or the value of an option cannot be used.
     """
     _check_name(arguments)
-    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()]
+    kinds: list[Any] = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()]
     try:
         return tyro.cli(
             functools.reduce(operator.or_, kinds),

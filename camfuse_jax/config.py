@@ -312,7 +312,7 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _build(kind, value, where)
     origin = typing.get_origin(kind)
     if origin is tuple and isinstance(value, list):

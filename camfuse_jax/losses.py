@@ -1,5 +1,7 @@
 """Losses of both stages (Eqs. 7-14). Images are in [-1, 1]; each function returns one value per image."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -21,8 +23,9 @@ def _blur(x: Float[Array, "n h w"]) -> Float[Array, "n h2 w2"]:
     taps = jnp.exp(-(offsets**2) / (2 * _SIGMA**2))
     taps = taps / jnp.sum(taps)
     height, width = x.shape[1] - SSIM_WINDOW + 1, x.shape[2] - SSIM_WINDOW + 1
-    rows = sum(taps[i] * x[:, i : i + height, :] for i in range(SSIM_WINDOW))
-    return sum(taps[i] * rows[:, :, i : i + width] for i in range(SSIM_WINDOW))
+    rows: Any = sum(taps[i] * x[:, i : i + height, :] for i in range(SSIM_WINDOW))
+    blurred: Any = sum(taps[i] * rows[:, :, i : i + width] for i in range(SSIM_WINDOW))
+    return blurred
 
 
 def dissimilarity(a: Float[Array, "n h w 1"], b: Float[Array, "n h w 1"]) -> Float[Array, " n"]:

@@ -146,8 +146,8 @@ def plan_pairs(job: FuseJob, depths: "FolderDepths") -> list[Result]:
                 result.status = _state(result)
             if job.settings.dry_run and result.status == "planned":
                 limits = job.settings.limits
-                sizes = [picture_size(path, limits) for path in (result.pair.ir, result.pair.vis)]
-                check_sizes(*sizes, job.settings.frame)
+                ir, vis = (picture_size(path, limits) for path in (result.pair.ir, result.pair.vis))
+                check_sizes(ir, vis, job.settings.frame)
         except CamfuseError as error:
             result.status, result.error = "failed", error
     return results

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import pathlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import resources
 from typing import Any, NamedTuple, TypeVar
@@ -27,6 +27,7 @@ from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
 from camfuse_jax.system.files import replace_file
 
 _Item = TypeVar("_Item")
+_Failure = TypeVar("_Failure", bound=Exception)
 DEMO = "demo"
 BALANCES = ((4.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0))
 """Infrared and visible gains of the preview grid."""
@@ -214,7 +215,7 @@ def _write(job: FuseJob, result: Result, path: pathlib.Path, samples: np.ndarray
         UsageError: A file of that name has appeared, or was written anew, that was not made as this one is.
         ResourceError: It cannot be written.
     """
-    content = picture_bytes(samples, kind=file_format(path), name=path, provenance=result.tag, **extra)
+    content = picture_bytes(samples, kind=file_format(path), name=path, provenance=result.tag or "", **extra)
     if path in result.replaced:
         if path.exists() and signature(path) != result.replaced[path]:
             check_replaceable(path, result.tag)
@@ -257,9 +258,9 @@ def overlapped(
     load: Callable[[_Item], Any],
     compute: Callable[[_Item, Any], Any],
     save: Callable[[_Item, Any], None],
-    expected: tuple[type[Exception], ...] = (),
+    expected: tuple[type[_Failure], ...] = (),
     ahead: int = 2,
-) -> Iterator[tuple[_Item, Exception | None]]:
+) -> Generator[tuple[_Item, _Failure | None], None, None]:
     """Loads, computes and saves each item, in order.
 
     No more than `ahead` loaded items and `ahead` results wait, so that memory does not grow with the number of items.
@@ -313,7 +314,7 @@ def _computed(item, loaded: Future, compute, save, writer: ThreadPoolExecutor, e
         return failed
 
 
-def _outcome(item: _Item, saved: Future, expected: tuple[type[Exception], ...]) -> tuple[_Item, Exception | None]:
+def _outcome(item: _Item, saved: Future, expected: tuple[type[_Failure], ...]) -> tuple[_Item, _Failure | None]:
     try:
         saved.result()
     except expected as error:

@@ -78,6 +78,7 @@ class Calibrate:
         from camfuse_jax.data.pairs import find_pairing
         from camfuse_jax.pair.calibrate import find_board, parse_board, same_order
 
+        assert self.ir is not None
         if self.board is None:
             raise UsageError("--board is missing.", "Say what the images show, such as --board 9x6.")
         board = parse_board(self.board)

@@ -60,6 +60,7 @@ class Doctor:
 
         if self.csv is not None:
             return read_table(self.csv)
+        assert self.ir is not None
         return find_pairing(self.ir, self.vis, pattern=self.pattern)
 
 

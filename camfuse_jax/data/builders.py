@@ -76,6 +76,7 @@ class _Pairs(_Builder, skip_registration=True):
     IMAGES = ("ir", "vis")
 
     def _pairs(self, dl_manager: tfds.download.DownloadManager) -> tuple[list[Pair], dict[str, list[str]]]:
+        assert self.folder is not None
         pairs = find_pairs(self.folder)
         return pairs, load_splits(self.folder, [pair.name for pair in pairs])
 
@@ -107,7 +108,7 @@ class Tno(_Pairs):
     def _pairs(self, dl_manager: tfds.download.DownloadManager) -> tuple[list[Pair], dict[str, list[str]]]:
         if self.folder is not None:
             return super()._pairs(dl_manager)
-        outside = dl_manager.download(upstream.tno_outside_urls())
+        outside: Any = dl_manager.download(upstream.tno_outside_urls())
         archive = unpack_zip(Path(dl_manager.download(upstream.TNO_URL)))
         pairs = upstream.tno_pairs(archive, {key: Path(path) for key, path in outside.items()})
         return pairs, upstream.standard_splits("tno", [pair.name for pair in pairs])
@@ -153,7 +154,7 @@ class CocoPhotos(_Builder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         if self.folder is not None:
             return {"train": self._generate_examples(photo_files(self.folder), resize=False)}
-        archives = dl_manager.download(upstream.COCO_URLS)
+        archives: Any = dl_manager.download(upstream.COCO_URLS)
         folders = {name: unpack_zip(Path(archives[name]), first=upstream.COCO_COUNT) for name in upstream.COCO_URLS}
         files = upstream.coco_files(folders)
         return {"train": self._generate_examples(files, resize=True)}

@@ -159,17 +159,17 @@ def _camera_folders(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
     if not sides["ir"] or not sides["vis"]:
         return [], []
     rests = sorted({camera.rest for camera, _ in sides["ir"]} & {camera.rest for camera, _ in sides["vis"]})
-    chosen = [
-        tuple(min((item for item in sides[kind] if item[0].rest == rest), key=_order)[1] for kind in _KINDS)
-        for rest in rests
-    ]
+
+    def first(kind: str, rest: str) -> Path:
+        return min((item for item in sides[kind] if item[0].rest == rest), key=_order)[1]
+
+    chosen = [(first("ir", rest), first("vis", rest)) for rest in rests]
     if not rests:  # RoadScene: of cropinfrared and infrared, crop_HR_visible and crop_LR_visible two fit in size
         ways = [(one, two) for one in sides["ir"] for two in sides["vis"]]
         best = min(ways, key=lambda way: (not _same_size(way[0][1], way[1][1]), *map(_order, way)))
         chosen = [(best[0][1], best[1][1])]
-    taken = {path for both in chosen for path in both}
     beside = f"is passed over beside {chosen[0][0].name}/ and {chosen[0][1].name}/"
-    return chosen, [f"{path}/ {beside}" for _, path in named if path not in taken]
+    return chosen, [f"{path}/ {beside}" for _, path in named if not any(path in both for both in chosen)]
 
 
 def _order(named: tuple[_Camera, Path]) -> tuple:

@@ -95,12 +95,12 @@ def roadscene_pairs(archive: Path) -> list[Pair]:
     Raises:
         InputError: A folder is absent, or a file has no partner.
     """
-    folders = [next(iter(sorted(archive.rglob(name))), None) for name in ("cropinfrared", "crop_LR_visible")]
-    if None in folders:
+    one, other = (next(iter(sorted(archive.rglob(name))), None) for name in ("cropinfrared", "crop_LR_visible"))
+    if one is None or other is None:
         raise InputError(
             f"{archive} holds no cropinfrared and crop_LR_visible.", "The repository has changed; use a local copy."
         )
-    ir, vis = (image_files(folder) for folder in folders)
+    ir, vis = image_files(one), image_files(other)
     if ir.keys() != vis.keys():
         raise InputError(f"RoadScene files without partner: {listing(sorted(ir.keys() ^ vis.keys()))}.", "Look there.")
     return [Pair(name, ir[name], vis[name]) for name in sorted(ir)]

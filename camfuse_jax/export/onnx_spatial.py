@@ -133,7 +133,7 @@ def _sums(graph: Graph, x: str) -> str:
 
 def _noise(graph: Graph, both: str, cells: str, ones: str) -> str:
     """Counts of cells below each level, and their quantile."""
-    node, steps = graph.node, np.diff(np.float32(statistics.NOISE_LEVELS), prepend=0)
+    node, steps = graph.node, np.diff(np.array(statistics.NOISE_LEVELS, np.float32), prepend=0)
     second = np.array([1, -2, 1], np.float32)
     padded = pad_edge_node(graph, filled_node(graph, both, CELL), 1)
     response = node("Abs", node("Conv", padded, np.outer(second, second).reshape(1, 1, 3, 3)))

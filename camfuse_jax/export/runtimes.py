@@ -17,7 +17,7 @@ from camfuse_jax.export.check import onnx_session
 from camfuse_jax.export.onnx import to_onnx
 from camfuse_jax.fusion.dispatch import Buckets
 from camfuse_jax.fusion.forward import Context
-from camfuse_jax.fusion.fuse import check_pair, fuse_arrays
+from camfuse_jax.fusion.fuse import check_pair, fuse_arrays, is_traced
 from camfuse_jax.fusion.params import Params
 
 Network = Callable[[Float[np.ndarray, "n 1 h w"], Float[np.ndarray, "n 1 h w"]], Float[np.ndarray, "n 1 h w"]]
@@ -67,7 +67,7 @@ def fuse(
     if refused:
         raise UsageError(f"Backend {backend} does not take {', '.join(refused)}.", "Use backend jax.")
     check_pair(ir, vis)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves((params, ir, vis)))):
+    if is_traced(params, ir, vis):
         raise UsageError(f"Backend {backend} cannot run within jax.jit, vmap or grad.", "Use backend jax there.")
     run = network(params, backend)
     shape, kinds = jnp.shape(ir), {jnp.result_type(ir), jnp.result_type(vis)}

@@ -159,7 +159,8 @@ def cut(maps: Any, height: int, width: int, *, axis: int = 0) -> np.ndarray:
 
 def height_width(shape: tuple[int, ...]) -> tuple[int, int]:
     """Height and width of images of a shape (h, w), (h, w, 1) or (n, h, w, 1)."""
-    return shape[:2] if len(shape) < 4 else shape[1:3]
+    first = int(len(shape) > 3)
+    return shape[first], shape[first + 1]
 
 
 @functools.cache

@@ -90,6 +90,7 @@ def fuse_unit(
         context = context_of(params, image_sums(params, ir_unit, vis_unit, size, valid))
     ir_unit, vis_unit = filled(ir_unit, vis_unit, size, valid)
     if params.fusion.rule == "spatial":
+        assert context.statistics is not None
         images, weights = (ir_unit, vis_unit), (params.channel_weights, params.encoder_class_weights)
         config, answers, known = params.fusion.spatial, encoder_answers(params), context.statistics
         over_features = functools.partial(_over_features, params, images, size)
@@ -98,17 +99,15 @@ def fuse_unit(
         )
     both = encode(params, ir_unit, vis_unit, size)
     cells = features_size(params.net, size)
-    features = rules.combine(params.fusion, *jnp.split(both, 2), context.weights, means=context.means, size=cells)
+    ir, vis = jnp.split(both, 2)
+    features = rules.combine(params.fusion, ir, vis, context.weights, means=context.means, size=cells)
     fused_sym, _ = make_decoder(params.net).apply({"params": params.decoder}, features, ir_unit.shape[1:3], cells)
     return (fused_sym + 1) / 2
 
 
 def filled(ir_unit: Pixels, vis_unit: Pixels, size: Size | None, valid: Masks) -> tuple[Pixels, Pixels]:
     """The images with what is invalid replaced by its surroundings."""
-    return tuple(
-        image if mask is None else statistics.fill_invalid(image, mask, size)
-        for image, mask in zip((ir_unit, vis_unit), valid, strict=True)
-    )
+    return statistics.fill_invalid(ir_unit, valid[0], size), statistics.fill_invalid(vis_unit, valid[1], size)
 
 
 def encode(params: Params, ir_unit: Pixels, vis_unit: Pixels, size: Size | None = None) -> Float[Array, "m h4 w4 k"]:
@@ -159,12 +158,11 @@ def image_sums(
     if config.rule not in POOLED_RULES and config.brightness != "kept":
         return ImageSums()
     both = encode(params, *filled(ir_unit, vis_unit, size, valid), size)
-    features = pooled = None
+    features, pooled, cells = None, None, features_size(params.net, size)
     if config.brightness == "kept":
-        features = _masked_sum(both, features_size(params.net, size), counted, SHRINK)
+        features = _masked_sum(both, cells, counted, SHRINK)
     if config.rule in POOLED_RULES:
-        cells = features_size(params.net, size)
-        last = make_classifier(params.net).apply({"params": params.classifier}, both, cells)[1]["last"]
+        last: Any = make_classifier(params.net).apply({"params": params.classifier}, both, cells)[1]["last"]
         pooled = _masked_sum(last, last_size(params.net, size), counted, last_shrink(params.net))
     return ImageSums(pooled=pooled, features=features)
 
@@ -184,8 +182,8 @@ def context_of(params: Params, sums: ImageSums) -> Context:
 def explain_unit(params: Params, ir_unit: Pixels, vis_unit: Pixels, size: Size | None = None) -> Explanation:
     """The arithmetic of `explain` on batches in [0, 1]; arguments as for `fuse_unit`."""
     both = encode(params, ir_unit, vis_unit, size)
-    cells = features_size(params.net, size)
-    logits, named = make_classifier(params.net).apply({"params": params.classifier}, both, cells)
+    classifier: Any = make_classifier(params.net)
+    logits, named = classifier.apply({"params": params.classifier}, both, features_size(params.net, size))
     count = len(ir_unit)
     last = extended(named["last"], last_size(params.net, size))
     label = jnp.repeat(jnp.asarray([Modality.IR, Modality.VIS]), count)
@@ -210,7 +208,7 @@ def to_type(unit: Float[Array, "..."], dtype: Any) -> Array:
     return jnp.clip(jnp.rint(unit * top), 0, top).astype(dtype)
 
 
-def _full_size(maps: Float[Array, "n a b"], params: Params, shape: tuple[int, int]) -> Float[Array, "n h w"]:
+def _full_size(maps: Float[Array, "n a b"], params: Params, shape: tuple[int, ...]) -> Float[Array, "n h w"]:
     # A map's pixel covers `cell` pixels of the image with its margin; what lies beyond the image is cut off.
     (rows, cols), cell, margin = maps.shape[1:], last_shrink(params.net), params.net.margin
     large = jax.image.resize(maps, (maps.shape[0], rows * cell, cols * cell), "linear")

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Num
@@ -67,8 +68,8 @@ def fuse_arrays(
     check_pair(ir, vis)
     masks = _masks(jnp.shape(ir), ir_valid, vis_valid)
     arguments = ((params, context), ir, vis, *(mask for mask in masks if mask is not None))
-    run = _DRAWN[tuple(mask is not None for mask in masks)]
-    if _is_traced(*arguments):
+    run = _DRAWN[masks[0] is not None, masks[1] is not None]
+    if is_traced(*arguments):
         return run((params, context), *map(jnp.asarray, arguments[1:]), None)
     shape, memory = jnp.shape(ir), DEFAULT_MEMORY if max_memory is None else max_memory
     height, width = height_width(shape)
@@ -99,12 +100,12 @@ def explain(
         InputError: As `fuse_arrays` does.
     """
     check_pair(ir, vis)
-    if _is_traced(params, ir, vis):
+    if is_traced(params, ir, vis):
         return _explain(params, jnp.asarray(ir), jnp.asarray(vis), None)
     maps, size = run_by_size(_explain, params, ir, vis, buckets=buckets), height_width(jnp.shape(ir))
     if maps.ir_cam.shape[1:] == size:
         return maps
-    return Explanation(*(jax.device_put(cut(one, *size, axis=1)) for one in maps[:4]), maps.probability)
+    return Explanation(*(jax.device_put(cut(one, *size, axis=1)) for one in maps[:4]), probability=maps.probability)
 
 
 def check_pair(ir: Any, vis: Any) -> None:
@@ -126,7 +127,7 @@ def _check_image(name: str, image: Any) -> None:
         kind = f"{type(image).__module__}.{type(image).__name__}".removeprefix("builtins.")
         raise InputError(f"{name} is a {kind}.", "Give a NumPy or JAX array; a mask goes into ir_valid or vis_valid.")
     dtype, shape = image.dtype, image.shape
-    if not (jnp.issubdtype(dtype, jnp.floating) or dtype in (np.uint8, np.uint16)) or not dtype.isnative:
+    if not (jnp.issubdtype(dtype, jnp.floating) or dtype in (np.uint8, np.uint16)) or not np.dtype(dtype).isnative:
         raise InputError(
             f"{name} has type {dtype.str if isinstance(dtype, np.dtype) else dtype}.",
             "Give uint8 or uint16 over their whole range, or float in [0, 1], in this machine's byte order.",
@@ -134,7 +135,7 @@ def _check_image(name: str, image: Any) -> None:
     fits = len(shape) == 2 or (len(shape) in (3, 4) and shape[-1] == 1)
     if not fits or 0 in shape:
         raise InputError(f"{name} has shape {shape}.", "Give (h, w), (h, w, 1) or (n, h, w, 1), none of them 0.")
-    if _is_traced(image) or not jnp.issubdtype(dtype, jnp.floating):
+    if is_traced(image) or not jnp.issubdtype(dtype, jnp.floating):
         return
     low, high = float(np.min(image)), float(np.max(image))
     if not (low >= 1 - _HIGHEST and high <= _HIGHEST):
@@ -173,8 +174,8 @@ def _drawn(
 ) -> Array:
     params, context = inputs
     dtype = ir.dtype if ir.dtype == vis.dtype else jnp.dtype(jnp.float32)
-    valid = tuple(None if mask is None else _batched(mask).astype(jnp.float32) for mask in (ir_valid, vis_valid))
-    fused = fuse_unit(params, to_unit(_batched(ir)), to_unit(_batched(vis)), size, context, valid)
+    ir_mask, vis_mask = (None if mask is None else _batched(mask).astype(jnp.float32) for mask in (ir_valid, vis_valid))
+    fused = fuse_unit(params, to_unit(_batched(ir)), to_unit(_batched(vis)), size, context, (ir_mask, vis_mask))
     return to_type(fused, dtype).reshape(ir.shape)
 
 
@@ -182,7 +183,7 @@ _DRAWN = {(False, False): _draw, (True, False): _draw_ir, (False, True): _draw_v
 
 
 def _draw_in_turn(inputs: tuple[Params, None], ir: Array, vis: Array, size: Size | None) -> Array:
-    return jax.lax.map(lambda pair: _draw(inputs, *pair, size), (ir, vis))
+    return jax.lax.map(lambda pair: _draw(inputs, *pair, size=size), (ir, vis))
 
 
 def _context(params: Params, ir: Array, vis: Array, size: Size | None) -> Context:
@@ -193,7 +194,8 @@ def _explain(params: Params, ir: Array, vis: Array, size: Size | None) -> Explan
     return explain_unit(params, to_unit(_batched(ir)), to_unit(_batched(vis)), size)
 
 
-def _is_traced(*arguments: Any) -> bool:
+def is_traced(*arguments: Any) -> bool:
+    """Whether this is within a transformation of JAX, such as `jax.jit`."""
     # Compiler options are for whole programs only; inside somebody else's jit the plain function is inlined.
     # Inside a trace whatever is computed is a tracer, even where no argument is one.
     return any(isinstance(leaf, jax.core.Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves(arguments)))

@@ -146,7 +146,7 @@ def save_params(path: str | pathlib.Path, params: Params) -> None:
     """
     path = pathlib.Path(path)
     tree = {part: getattr(params, part) for part in _PARTS}
-    arrays = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
+    arrays: Any = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
     described = {name: dataclasses.asdict(getattr(params, name)) for name in _DESCRIBED}
     # One entry: safetensors writes several in another order each time.
     header = {_ENTRY: json.dumps({**described, _CHECKSUM: array_digest(arrays, json.dumps(described))})}

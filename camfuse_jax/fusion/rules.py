@@ -5,6 +5,7 @@ Every rule takes both images' features, not negative, and channel weights, and g
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -91,7 +92,8 @@ def _l1(ir: Features, vis: Features, size: Size | None) -> Features:
 def _box(x: Float[Array, "n h w 1"]) -> Float[Array, "n h w 1"]:
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows, cols = x.shape[1:3]
-    return sum(padded[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)) / 9
+    total: Any = sum(padded[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3))
+    return total / 9
 
 
 _RULES: dict[str, Callable[[FusionConfig, Features, Features, Weights], Features]] = {

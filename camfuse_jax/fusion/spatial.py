@@ -163,7 +163,7 @@ def _base(
 def _denoised(
     detail: Pixels,
     both: Pixels,
-    strength: float,
+    strength: float | Array,
     noise: Float[Array, "m 1 1 1"],
     up: Callable[[Cells], Pixels],
     size: Size | None,
@@ -222,7 +222,7 @@ def _shown(
     return jnp.where(total > 0, shown / jnp.where(total > 0, total, 1), pair[1])
 
 
-def _at(look: float | Array, ends: tuple[float, float]) -> Array:
+def _at(look: float | Array, ends: tuple[float, float]) -> float | Array:
     return ends[0] + look * (ends[1] - ends[0])
 
 

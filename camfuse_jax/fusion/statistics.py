@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,8 @@ def _blurred_along(x: Maps, sigma: float, axis: int) -> Maps:
     row = jnp.pad(x, around, mode="edge").reshape(*x.shape[:axis], length + 2 * reach * step)
     row = jax.lax.optimization_barrier(row)  # or every tap would do the padding again
     shifts = (jax.lax.slice_in_dim(row, i * step, i * step + length, axis=axis) for i in range(len(taps)))
-    return sum(tap * shift for tap, shift in zip(taps, shifts, strict=True)).reshape(x.shape)
+    total: Any = sum(tap * shift for tap, shift in zip(taps, shifts, strict=True))
+    return total.reshape(x.shape)
 
 
 def pooled(x: Maps, side: int, reduce: Callable[..., Array] = jnp.mean) -> Maps:
@@ -102,11 +103,11 @@ def beyond(x: Array, low: Array, high: Array) -> Array:
     return jnp.maximum(x - high, 0) - jnp.maximum(low - x, 0)
 
 
-def _neighbors(x: Maps, axis: int) -> tuple[Maps, Maps, Maps]:
+def _neighbors(x: Maps, axis: int) -> list[Maps]:
     around = [(0, 0)] * x.ndim
     around[axis] = (1, 1)
     padded = jnp.pad(x, around, mode="edge")
-    return tuple(jax.lax.slice_in_dim(padded, i, i + x.shape[axis], axis=axis) for i in range(3))
+    return [jax.lax.slice_in_dim(padded, i, i + x.shape[axis], axis=axis) for i in range(3)]
 
 
 CELL = 4
@@ -130,9 +131,9 @@ class Probe(NamedTuple):
         noise: Standard deviation of the features of white noise of unit deviation.
     """
 
-    black: Float[Array, " k"]
-    white: Float[Array, " k"]
-    noise: Float[Array, " k"]
+    black: Float[Array | np.ndarray, " k"]
+    white: Float[Array | np.ndarray, " k"]
+    noise: Float[Array | np.ndarray, " k"]
 
     def flat(self, level: Float[Array, "n h w 1"]) -> Float[Array, "n h w k"]:
         """Features of flat images of a level in [0, 1]; gray has none."""
@@ -189,17 +190,17 @@ def sums(
         valid: Where the images show something.
         counted: Mask of the pixels of a tile that no other tile counts.
     """
-    size = ir.shape[1:3] if size is None else size
+    rows, cols = ir.shape[1:3] if size is None else size
     around = ((0, 0), (0, -ir.shape[1] % CELL), (0, -ir.shape[2] % CELL), (0, 0))  # else pooling would count copies
     ir, vis = (jnp.pad(x, around, mode="edge") for x in (ir, vis))
-    weight = jnp.broadcast_to(inside(ir, size), ir.shape).astype(ir.dtype)
+    weight = jnp.broadcast_to(inside(ir, (rows, cols)), ir.shape).astype(ir.dtype)
     for mask in (*valid, counted):
         weight = weight if mask is None else weight * jnp.pad(mask, around)
     a, b = (ir - 0.5) * weight, (vis - 0.5) * weight
     moments = pooled(jnp.concatenate([weight, a, b, a * a, b * b, a * b]), CELL)
     moments = CELL**2 * jnp.sum(moments, axis=(1, 2, 3)).reshape(6, -1).T
     whole = (pooled(weight, CELL) > 0.99).astype(ir.dtype)
-    counts = _noise_counts(jnp.concatenate([ir, vis]), jnp.concatenate([whole, whole]), shrunk(size, CELL))
+    counts = _noise_counts(jnp.concatenate([ir, vis]), jnp.concatenate([whole, whole]), shrunk((rows, cols), CELL))
     return Sums(moments, jnp.stack(jnp.split(counts, 2), axis=1))
 
 
@@ -225,8 +226,10 @@ def correlation_gate(product: Float[Array, "n 1 1 1"], energy: Float[Array, "n 1
     return jnp.maximum(correlation, 0.0) ** 4
 
 
-def fill_invalid(x: Pixels, valid: Pixels, size: Size | None = None) -> Pixels:
+def fill_invalid(x: Pixels, valid: Pixels | None, size: Size | None = None) -> Pixels:
     """The image, and where it is invalid a wide mean of its valid surroundings, so that no edge shows there."""
+    if valid is None:
+        return x
     cells = shrunk(size, CELL)
     weight, value = pooled(valid, CELL), pooled(x * valid, CELL)
     filled = jnp.sum(value, axis=(1, 2), keepdims=True) / jnp.maximum(jnp.sum(weight, axis=(1, 2), keepdims=True), 1e-6)

@@ -162,4 +162,4 @@ def _draw(inputs: tuple[Params, Context], ir: Array, vis: Array, size: Size) -> 
     params, context = inputs
     dtype = ir.dtype if ir.dtype == vis.dtype else jnp.dtype(jnp.float32)
     pair = (to_unit(image)[None, ..., None] for image in (ir, vis))
-    return to_type(fuse_unit(params, *pair, size, context), dtype)[0, ..., 0]
+    return to_type(fuse_unit(params, *pair, size=size, context=context), dtype)[0, ..., 0]

@@ -1,7 +1,7 @@
 """Color around a fused luma, of one hue and inside the gamut; and the scalar image behind infrared stored as color."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -138,11 +138,11 @@ def _sample(rgb_unit: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _tree(name: str):
+def _tree(name: str) -> Any:
     import matplotlib
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    return cKDTree(matplotlib.colormaps[name](np.linspace(0, 1, _LEVELS))[:, :3])
+    return KDTree(matplotlib.colormaps[name](np.linspace(0, 1, _LEVELS))[:, :3], leafsize=16)
 
 
 def _lookup(name: str, colors: Num[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:

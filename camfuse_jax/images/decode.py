@@ -215,7 +215,7 @@ def _opened_tiff(data: bytes, byte: str = "") -> TiffImagePlugin.TiffImageFile:
         return re.sub(r"B(?=[FS]$)|(?<=;32)B$", "", form) if sys.byteorder == "little" else form
 
     if all(tile.codec_name == "libtiff" for tile in image.tile):
-        image.tile = [tile._replace(args=(native(tile.args[0]), *tile.args[1:])) for tile in image.tile]
+        image.tile = [t._replace(args=(native(args[0]), *args[1:])) for t in image.tile if (args := t.args)]
     return image
 
 
@@ -349,7 +349,7 @@ def read_npy(data: bytes, name: object, limits: Limits) -> Num[np.ndarray, "..."
         if dtype.hasobject:
             raise ValueError("it holds Python objects")
         if len(shape) in (2, 3):
-            check_pixels(name, *shape[:2], limits)
+            check_pixels(name, *shape[:2], limits=limits)
         if int(np.prod(shape, dtype=object)) * dtype.itemsize > len(data):
             raise ValueError(f"{len(data)} bytes do not hold {dtype} of shape {shape}")
         file.seek(0)

@@ -148,7 +148,7 @@ def scene_mask(
             notes.append(f"pixels without data are left out ({why})")
 
     if samples.dtype.kind == "f":
-        leave_out(~np.isfinite(flat).all(-1), "not finite")
+        leave_out(~np.all(np.isfinite(flat), axis=-1), "not finite")
     if nodata is not None:
         with np.errstate(over="ignore"):
             leave_out((flat == np.asarray(nodata).astype(samples.dtype)).all(-1), f"nodata value {nodata:g}")
@@ -199,7 +199,8 @@ def _frame(flat: Num[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"] | None:
         same = np.ones((height, width), bool)
         for channel, (a, b) in enumerate(zip(low, high, strict=True)):
             same &= (flat[..., channel] >= a) & (flat[..., channel] <= b)
-        labels, _ = ndimage.label(same)
+        labels = np.empty(same.shape, np.int32)
+        ndimage.label(same, output=labels)
         corners = {int(labels[at]) for at in ((0, 0), (0, -1), (-1, 0), (-1, -1))} - {0}
         outside = np.isin(labels, list(corners))
         if slack:  # single pixels that JPEG moved farther than that

@@ -206,10 +206,10 @@ def by_rows(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndar
     step = max(1, _PIXELS // max(row, 1))
     if step >= height:
         return function(*arrays)
-    result: np.ndarray | None = None
+    result = np.empty(0)
     for start in range(0, height, step):
         band = function(*(array[start : start + step] for array in arrays))
-        if result is None:
+        if start == 0:
             result = np.empty((height, *band.shape[1:]), band.dtype)
         result[start : start + step] = band
     return result

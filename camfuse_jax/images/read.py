@@ -8,7 +8,7 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,15 +16,7 @@ from PIL import Image
 
 from camfuse_jax.errors import InputError
 from camfuse_jax.images import decode
-from camfuse_jax.images.bounds import (
-    READ_KINDS,
-    Header,
-    Limits,
-    check_bytes,
-    check_header,
-    check_pixels,
-    kind_of,
-)
+from camfuse_jax.images.bounds import READ_KINDS, Header, Limits, check_bytes, check_header, check_pixels, kind_of
 from camfuse_jax.images.decode import (
     PILLOW,
     Decoded,
@@ -36,14 +28,7 @@ from camfuse_jax.images.decode import (
     orientation_of,
     with_metadata,
 )
-from camfuse_jax.images.picture import (
-    Metadata,
-    Picture,
-    depth,
-    luma,
-    scene_mask,
-    upright,
-)
+from camfuse_jax.images.picture import Metadata, Picture, depth, luma, scene_mask, upright
 from camfuse_jax.system.isolation import LimitedProcess, answer_requests, limit_process
 
 READABLE_SUFFIXES = frozenset(
@@ -134,14 +119,14 @@ def picture_size(path: str | os.PathLike[str], limits: Limits | None = None) -> 
     if header.kind not in ("PNG", "JPEG", "BMP", "TIFF") or decode.is_readable(header.radiometric):
         return read_picture(data, limits, name=name).size
     if header.kind == "TIFF":
-        size, orientation = (header.tags[257][0], header.tags[256][0]), header.tags.get(274, (1,))[0]
+        (rows, cols), orientation = (header.tags[257][0], header.tags[256][0]), header.tags.get(274, (1,))[0]
     else:
         with errors_as_input(name, header.kind), PILLOW[header.kind](io.BytesIO(data)) as image:
-            size, orientation = (image.height, image.width), orientation_of(image)
-    return size[::-1] if orientation in (5, 6, 7, 8) else size
+            (rows, cols), orientation = (image.height, image.width), orientation_of(image)
+    return (cols, rows) if orientation in (5, 6, 7, 8) else (rows, cols)
 
 
-def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str]) -> io.BufferedReader:
     """Opens a regular file for reading.
 
     Raises:

@@ -106,7 +106,7 @@ def read_provenance(path: Path) -> str | None:
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
             with tifffile.TiffFile(path) as file:
-                return _own(str(file.pages[0].tags.valueof(_SOFTWARE_TAG, "")))
+                return _own(str(file.pages.first.tags.valueof(_SOFTWARE_TAG, "")))
         with path.open("rb") as file:
             kind = "PNG" if file.read(1) == b"\x89" else "JPEG"
             file.seek(0)

@@ -46,8 +46,8 @@ def ranks(tables: Sequence[ScoreTable]) -> dict[str, dict[str, float]]:
     first = _comparable(tables)
     result: dict[str, dict[str, float]] = {table.method: {} for table in tables}
     for key in first.metrics:
-        sign, means = _sign(first, key), [table.mean(key) for table in tables]
-        if sign == 0 or any(mean is None for mean in means):
+        sign, means = _sign(first, key), [mean for table in tables if (mean := table.mean(key)) is not None]
+        if sign == 0 or len(means) < len(tables):
             continue
         for table, rank in zip(tables, stats.rankdata([-sign * mean for mean in means]), strict=True):
             result[table.method][key] = float(rank)
@@ -94,7 +94,7 @@ def _paired(table: ScoreTable, reference: ScoreTable, key: str) -> Significance 
         return None
     difference = np.array([mine[name] - theirs[name] for name in shared])
     better = _sign(table, key) * difference
-    p = float(stats.wilcoxon(difference).pvalue) if np.any(difference) else 1.0
+    p = float(np.asarray(stats.wilcoxon(difference))[1]) if np.any(difference) else 1.0
     wins, losses = int((better > 0).sum()), int((better < 0).sum())
     return Significance(table.method, key, len(shared), wins, losses, float(np.median(difference)), p, p)
 

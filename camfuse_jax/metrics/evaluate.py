@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from camfuse_jax.config import Modality
+from camfuse_jax.config import Modality, NamedRule
 from camfuse_jax.data.pairs import Pair, find_pairing, listing
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.splits import SPLITS_FILE, image_files
@@ -111,7 +111,7 @@ def evaluate_dataset(
     *,
     out: Path | None = None,
     weights: str | None = None,
-    rule: str | None = None,
+    rule: NamedRule | None = None,
     others: Sequence[str] = (),
     metrics: str = "paper",
     protocol: str = "paper",
@@ -140,7 +140,7 @@ def evaluate_dataset(
     out = out or workdir.workdir / f"eval-{workdir.label}"
     title = f"{workdir.label}: {len(pairs)} pairs of split {split}, weights {chosen}, rule {params.fusion.rule}"
     methods = {OURS: write_fused(params, pairs, out), **files}
-    written = _score_and_write(list(pairs), methods, out, title, metrics=metrics, protocol=protocol)
+    written = _score_and_write([*pairs], methods, out, title, metrics=metrics, protocol=protocol)
     judged = judge_networks(params, pairs)
     print(judged)
     _tell_written([*written, *write_texts(out, {"networks.md": judged})])
@@ -241,7 +241,7 @@ def judge_networks(params: Params, pairs: PairSource) -> str:
     return "\n".join(lines) + "\n"
 
 
-def count_right(probability: np.ndarray) -> int:
+def count_right(probability: jax.Array | np.ndarray) -> int:
     """How many of a pair's two images, (2, 2) class probabilities, get their own class."""
     return sum(int(probability[modality].argmax() == modality) for modality in Modality)
 

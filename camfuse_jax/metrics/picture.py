@@ -49,7 +49,8 @@ def find_targets(ir: Gray) -> list[Target]:
     surroundings = coarse.repeat(_SHRINK, axis=0).repeat(_SHRINK, axis=1)[:rows, :cols]
     excess = ndimage.gaussian_filter(ir, 1.0) - surroundings
     spread = _MAD_TO_SIGMA * np.median(np.abs(excess))
-    labels, _ = ndimage.label(excess > max(_WARM_LEVELS, 2.5 * spread))
+    labels = np.empty(ir.shape, np.int32)
+    ndimage.label(excess > max(_WARM_LEVELS, 2.5 * spread), output=labels)
     targets = []
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         height, width = (side.stop - side.start for side in box)
@@ -60,7 +61,7 @@ def find_targets(ir: Gray) -> list[Target]:
         top, left = (slice(max(0, side.start - 8), side.stop + 8) for side in box)
         body = labels[top, left] == number
         near, far = (ndimage.binary_dilation(body, iterations=steps) for steps in (2, 7))
-        ring = far & ~near & (labels[top, left] == 0)
+        ring = far & np.logical_not(near) & (labels[top, left] == 0)
         if area > 120:
             body = ndimage.binary_erosion(body)  # the mixed pixels of its edge do not count
         target = Target((top, left), body, ring)

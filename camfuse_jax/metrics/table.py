@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -42,7 +43,7 @@ class ScoreTable:
     method: str
     metrics: tuple[str, ...]
     rows: dict[str, ImageScores]
-    tag: dict[str, object]
+    tag: dict[str, Any]
 
     def metric(self, key: str) -> Metric:
         """The definition behind a column."""

@@ -89,8 +89,8 @@ def equalize(
         features: Encoder features of a batch of training images.
         size: The average that every channel gets.
     """
-    _, named = make_classifier(net).apply({"params": classifier}, features)
-    found = jnp.mean(named["pooled"], axis=0)
+    pooled: Any = make_classifier(net).apply({"params": classifier}, features)[1]["pooled"]
+    found = jnp.mean(pooled, axis=0)
     scale = size / jnp.maximum(found, _SMALLEST * jnp.max(found)).reshape(1, 1, 1, -1)
     first = classifier["depthwise1"]
     return {**classifier, "depthwise1": {**first, "kernel": first["kernel"] * scale}}

@@ -28,7 +28,8 @@ def depthwise_branches(
 ) -> Float[Array, "n h2 w2 k"]:
     """Sum over branches of relu(depthwise 3x3 + bias), edge padded; ceil(h / stride) rows come out."""
     shifts = _shifts(pad_edge(x), _out_size(x, stride), stride)
-    return sum(jax.nn.relu(_pre_activation(shifts, k, b)) for k, b in zip(kernel, bias, strict=True))
+    total: Any = sum(jax.nn.relu(_pre_activation(shifts, k, b)) for k, b in zip(kernel, bias, strict=True))
+    return total
 
 
 def _forward(x, kernel, bias, stride):
@@ -43,7 +44,7 @@ def _backward(stride, saved, grad):
 
     def add(sums: tuple[Array, Array], part: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
         x_grad, *grads = _part_gradient(stride, part[0], kernel, bias, part[1])
-        return tuple(total + more for total, more in zip(sums, grads, strict=True)), x_grad
+        return (sums[0] + grads[0], sums[1] + grads[1]), x_grad
 
     zeros = (jnp.zeros_like(kernel), jnp.zeros_like(bias))
     (kernel_grad, bias_grad), x_grad = jax.lax.scan(add, zeros, (_in_parts(x, x), _in_parts(x, grad)))

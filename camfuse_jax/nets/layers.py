@@ -57,9 +57,9 @@ def _convolve_gray(
 
     @jax.custom_vjp
     def convolve(x: Array, kernel: Array) -> Array:
-        return sum(
-            tap.reshape(1, 1, 1, -1) * shift for tap, shift in zip(kernel.reshape(9, -1), _shifts(x), strict=True)
-        )
+        taps = (tap.reshape(1, 1, 1, -1) for tap in kernel.reshape(9, -1))
+        total: Any = sum(tap * shift for tap, shift in zip(taps, _shifts(x), strict=True))
+        return total
 
     def forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
         return convolve(x, kernel), (x, kernel)
@@ -91,7 +91,7 @@ def _doubling() -> Float[np.ndarray, "cell parity tap"]:
     return shares
 
 
-def parity_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 i 4 o"]:
+def parity_kernel(kernel: Float[Array | np.ndarray, "3 3 i o"]) -> Float[Array, "3 3 i 4 o"]:
     """The kernel at the small size; the four are the parities of row and column, (0, 0), (0, 1), (1, 0), (1, 1)."""
     shares = _doubling()
     joined = jnp.einsum("apt,bqu,tuio->abipqo", shares, shares, kernel, precision=jax.lax.Precision.HIGHEST)

@@ -49,9 +49,7 @@ class Polarity(NamedTuple):
 
 
 def guess_polarity(
-    ir_unit: Float[np.ndarray, "h w"],
-    vis_luma: Float[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"] | None = None,
+    ir_unit: Float[np.ndarray, "h w"], vis_luma: Float[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"] | None = None
 ) -> Polarity:
     """Guesses from the skewness of small structures in the infrared image that the visible one does not explain.
 
@@ -64,7 +62,7 @@ def guess_polarity(
     black-hot images go unnoticed.
     """
     ir, vis = (shrink(image, _LONG_SIDE).astype(np.float64) for image in (ir_unit, vis_luma))
-    mask = np.ones(ir.shape, bool) if valid is None else shrink_mask(valid, _LONG_SIDE)
+    mask = np.ones(ir.shape, bool) if (small := shrink_mask(valid, _LONG_SIDE)) is None else small
     sigma = max(ir.shape) / 20
     weight = np.maximum(ndimage.gaussian_filter(mask.astype(np.float64), sigma), 1e-6)
     ir, vis = ((image - ndimage.gaussian_filter(image * mask, sigma) / weight)[mask] for image in (ir, vis))

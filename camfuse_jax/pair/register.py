@@ -83,7 +83,7 @@ def fill_nearest(image: Float[np.ndarray, "h w *c"], mask: Mask) -> Float[np.nda
     """The image with the nearest pixel that counts in place of each that does not: no edge, and nothing to smear."""
     if mask is None or mask.all() or not mask.any():
         return image
-    rows, cols = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    rows, cols = np.asarray(ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True))
     return image[rows, cols]
 
 
@@ -163,9 +163,9 @@ def find_shift(
     if norm < 1e-9 or min(ir.shape) < 16:
         return Shift(0.0, 0.0, 0.0, 0.0)
     shape = [fft.next_fast_len(2 * length) for length in ir.shape]
-    spectrum = fft.rfft2(ir, shape) * np.conj(fft.rfft2(vis, shape))
-    surface = fft.fftshift(fft.irfft2(spectrum, shape)) / norm
-    center = [length // 2 for length in shape]
+    spectrum = np.asarray(fft.rfft2(ir, shape)) * np.conj(np.asarray(fft.rfft2(vis, shape)))
+    surface = np.asarray(fft.fftshift(np.asarray(fft.irfft2(spectrum, shape)))) / norm
+    center = [length // 2 for length in surface.shape]
     half = [max(2, int(reach * length)) for length in ir.shape]
     window = surface[center[0] - half[0] : center[0] + half[0] + 1, center[1] - half[1] : center[1] + half[1] + 1]
     row, col = np.unravel_index(int(window.argmax()), window.shape)
@@ -207,13 +207,14 @@ def align(
     begin[:2, 2] = -shift.cols, -shift.rows
     scale = min(1.0, _ALIGN_SIDE / max(ir_unit.shape))
     edges = [_edges(ir_unit, ir_valid, _ALIGN_SIDE), _edges(vis_luma, vis_valid, _ALIGN_SIDE)]
-    edges = [image.astype(np.float32) for image in edges]
+    ir, vis = (image.astype(np.float32) for image in edges)
     candidates = [np.eye(3), begin]
-    candidates += [refined for first in (begin, np.eye(3)) for refined in _refined(cv2, *edges, first, scale, method)]
+    candidates += [refined for first in (begin, np.eye(3)) for refined in _refined(cv2, ir, vis, first, scale, method)]
 
     def moved_by(homography: Homography) -> tuple[Image2d, Bool[np.ndarray, "h w"]]:
         image, inside = warp(ir_unit, homography, *vis_luma.shape)
-        return image, both(inside, warp_mask(ir_valid, homography, *vis_luma.shape))
+        mask = warp_mask(ir_valid, homography, *vis_luma.shape)
+        return image, inside if mask is None else inside & mask
 
     best = max(candidates, key=lambda homography: _agreement(*moved_by(homography), vis_luma, vis_valid))
     moved, valid = moved_by(best)
@@ -264,7 +265,7 @@ def _refined(cv2: Any, ir: np.ndarray, vis: np.ndarray, begin: Homography, scale
 
 def _agreement(moved: np.ndarray, valid: np.ndarray, vis: np.ndarray, vis_valid: Mask) -> float:
     """Correlation of both images' edge strength where both show something."""
-    valid = both(valid, vis_valid)
+    valid = valid if vis_valid is None else valid & vis_valid
     if valid.mean() < 0.3:
         return -1.0
     a, b = edge_strength(moved, valid)[valid], edge_strength(vis, valid)[valid]

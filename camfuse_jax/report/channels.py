@@ -25,5 +25,6 @@ def channel_sizes(
 
 def _sizes(params: Params, ir: UInt8[Array, "h w"], vis: UInt8[Array, "h w"], size: Size | None) -> Float[Array, "2 k"]:
     features = encode(params, to_unit(ir[None, ..., None]), to_unit(vis[None, ..., None]), size)
-    mask = None if size is None else inside(features, features_size(params.net, size))
+    cells = features_size(params.net, size)
+    mask = None if cells is None else inside(features, cells)
     return params.channel_weights * jnp.std(features, axis=(1, 2), where=mask)

@@ -67,7 +67,7 @@ def mirrored_bars(
     def bar(place: int, channel: int) -> Bar:
         ir, vis = float(values[Modality.IR, channel]), float(values[Modality.VIS, channel])
         lengths = [round(min(value / top, 1.0) * half, 2) for value in (ir, vis)]
-        return Bar(int(channel), round(place * step, 2), round(step * 0.8, 2), *lengths, ir, vis)
+        return Bar(int(channel), round(place * step, 2), round(step * 0.8, 2), *lengths, ir=ir, vis=vis)
 
     return [bar(place, channel) for place, channel in enumerate(order)]
 

@@ -4,8 +4,10 @@ import base64
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
+import matplotlib.colors
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -97,8 +99,8 @@ def outline_uri(
     """Areas of an image as a layer of outlines: window, pixels within it, and a key of `FATE_COLORS`."""
     layer = np.zeros((*shape, 4), np.uint8)
     for window, area, fate in areas:
-        outside = ndimage.binary_dilation(area, iterations=4) & ~ndimage.binary_dilation(area, iterations=2)
-        layer[window][outside] = (*(int(FATE_COLORS[fate][i : i + 2], 16) for i in (1, 3, 5)), 255)
+        near, far = (ndimage.binary_dilation(area, iterations=steps) for steps in (2, 4))
+        layer[window][far & np.logical_not(near)] = (*(int(FATE_COLORS[fate][i : i + 2], 16) for i in (1, 3, 5)), 255)
     return _layer_of(Image.fromarray(layer), _SHARE_SIDE)
 
 
@@ -129,7 +131,7 @@ def _layer_of(image: Image.Image, side: int) -> str:
     return _uri(image, "webp", format="WEBP", quality=75, alpha_quality=70, method=4)
 
 
-def _uri(image: Image.Image, kind: str, **options: object) -> str:
+def _uri(image: Image.Image, kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
     image.save(buffer, **options)
     return data_uri(buffer.getvalue(), kind)

@@ -53,9 +53,9 @@ def metric_groups(tables: Sequence[ScoreTable]) -> list[Group]:
     groups = []
     for family, mean_rank in MEAN_RANKS.items():
         rows = [_row(tables, key, ranked) for key in tables[0].keys_of(family)]
-        mean_ranks = [ranked[table.method].get(mean_rank) for table in tables]
+        mean_ranks = [row[mean_rank] for table in tables if mean_rank in (row := ranked[table.method])]
         if rows:
-            groups.append(Group(_TITLES[family], rows, None if None in mean_ranks else mean_ranks))
+            groups.append(Group(_TITLES[family], rows, mean_ranks if len(mean_ranks) == len(tables) else None))
     return groups
 
 

@@ -128,10 +128,10 @@ class LiveView:
             reader.stop = lambda: self._closing
             reader.start()
         with contextlib.closing(self._ir.frames()) as irs, contextlib.closing(self._vis.frames()) as visibles:
-            first = next(irs, None), next(visibles, None)
-            if first[0] is None or first[1] is None:
+            ir, vis = next(irs, None), next(visibles, None)
+            if ir is None or vis is None:
                 raise InputError("A live source ended before its first frame.", "Check the sources.")
-            calibration = calibrate_video([first], self._settings)
+            calibration = calibrate_video([(ir, vis)], self._settings)
             self._notes = tuple(page_words(note) for note in calibration.notes)
             rates = self._ir.facts.rate, self._vis.facts.rate
             programs = Exact()  # all frames have one size

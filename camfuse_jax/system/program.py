@@ -72,7 +72,7 @@ class _Shown:
 @contextlib.contextmanager
 def _safe_streams() -> Iterator[None]:
     """File names hold what they like, and a stream's encoding may know less: both are shown with escapes."""
-    former = sys.stdout, sys.stderr
+    former: tuple[Any, Any] = sys.stdout, sys.stderr
     for stream in former:
         with contextlib.suppress(AttributeError, OSError, ValueError):  # not every replacement can
             stream.reconfigure(errors="backslashreplace")

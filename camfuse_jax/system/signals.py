@@ -122,7 +122,7 @@ def _raise_again(number: int) -> None:
     if hasattr(signal, "pthread_kill") and (main := threading.main_thread().ident) is not None:
         signal.pthread_kill(main, number)  # also ends what it waits in
     else:
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def _watch(reading: int, left: str) -> None:

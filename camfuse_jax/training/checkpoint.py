@@ -236,8 +236,7 @@ def _check_config(folder: pathlib.Path, config: dict[str, Any]) -> None:
         names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
         listed = "; ".join(f"{name}: saved {theirs.get(name)}, now {ours.get(name)}" for name in names)
         raise CheckpointError(
-            f"{folder} was trained with another config ({listed}).",
-            "Use another --workdir, or the saved settings.",
+            f"{folder} was trained with another config ({listed}).", "Use another --workdir, or the saved settings."
         )
 
 

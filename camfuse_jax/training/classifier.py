@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import flax
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +47,7 @@ def make_classifier_loss(config: Config, *, steps_per_epoch: int) -> LossFn:
     def loss_fn(params: Any, frozen: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         encoder = make_encoder(config.net, dtype=config.cls.dtype)
         features, _ = encoder.apply({"params": frozen["encoder"]}, batch["image"])
-        classifier = make_classifier(config.net, dtype=config.cls.dtype)
+        classifier: Any = make_classifier(config.net, dtype=config.cls.dtype)
         logits, named = classifier.apply({"params": params}, features)
         loss, parts = losses.classifier_loss(
             logits,
@@ -98,8 +98,8 @@ def train_classifier(config: Config, workdir: Workdir, *, autoencoder: str | Non
         net = dataclasses.replace(loaded.net, branches=config.net.branches, strides=config.net.strides)
         config = dataclasses.replace(config, net=net)
         networks = {"encoder": loaded.encoder, "decoder": loaded.decoder}
-        checksum = array_digest(flax.traverse_util.flatten_dict(networks, sep="/"), "")
-        identity |= {"ae": {"sha256": checksum, "net": recipe(net), "seed": config.seed}}
+        arrays: Any = flax.traverse_util.flatten_dict(networks, sep="/")
+        identity |= {"ae": {"sha256": array_digest(arrays, ""), "net": recipe(net), "seed": config.seed}}
     params = train_head(config, workdir, networks, folder=workdir.cls_folder, identity=identity)
     processes.in_leader(lambda: save_params(workdir.trained, params))
     return params

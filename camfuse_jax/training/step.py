@@ -88,7 +88,7 @@ def unreplicate(tree: Any) -> Any:
     return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], tree)
 
 
-def _used(devices: int) -> list[jax.Device]:
+def _used(devices: int) -> list[jax.Device]:  # pyright: ignore[reportInvalidTypeForm] JAX's name of a compiled class
     """The first devices, process by process, so that a batch has one order however it is spread."""
     return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))[:devices]
 

@@ -43,12 +43,11 @@ class FlickerControl:
         moved = [np.median(np.abs(new - old)) for new, old in zip(blocks, self._blocks, strict=False)]
         cut, self._blocks = not moved or min(moved) > _CUT, blocks
         now = jax.tree.map(np.asarray, fusion_context(self._params, ir, luma, buckets=self._buckets))
-        if self._context is None or cut:
-            self._context = now
-        else:
+        if self._context is not None and not cut:
             keep = np.float32(self._keep)
-            self._context = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, self._context, now)
-        return self._context
+            now = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, self._context, now)
+        self._context = now
+        return now
 
 
 def _scene_of(pair: PreparedPair) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +56,8 @@ def _scene_of(pair: PreparedPair) -> tuple[np.ndarray, np.ndarray]:
         return pair.ir_unit, pair.luma
     (box,) = ndimage.find_objects(pair.valid.astype(np.uint8))
     valid = pair.valid[box]
-    return tuple(np.where(valid, image[box], image[box][valid].mean()) for image in (pair.ir_unit, pair.luma))
+    ir, luma = (np.where(valid, image[box], image[box][valid].mean()) for image in (pair.ir_unit, pair.luma))
+    return ir, luma
 
 
 def _block_means(image: np.ndarray) -> np.ndarray:

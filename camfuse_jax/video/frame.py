@@ -100,7 +100,7 @@ def samples_of(frame: Any) -> UInt[np.ndarray, "h w *c"]:
     return samples if matrix is None else turn_upright(samples, np.frombuffer(matrix, np.int32))
 
 
-def turn_upright(samples: UInt[np.ndarray, "h w *c"], matrix: Sequence[int]) -> UInt[np.ndarray, "a b *c"]:
+def turn_upright(samples: UInt[np.ndarray, "h w *c"], matrix: Sequence[int] | np.ndarray) -> UInt[np.ndarray, "a b *c"]:
     """Applies a recorder's display matrix (a b u, c d v, x y w of ISO/IEC 14496-12), to the nearest 90 degrees.
 
     It puts what is stored at (x, y) at (a x + c y, b x + d y).

@@ -23,7 +23,7 @@ from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
 from camfuse_jax.video.flicker import FlickerControl
 from camfuse_jax.video.frame import Frame, Matching, Reader
 from camfuse_jax.video.pipeline import Behind, ahead
-from camfuse_jax.video.reader import open_reader
+from camfuse_jax.video.reader import FileReader, open_reader
 from camfuse_jax.video.window import Window
 from camfuse_jax.video.writer import CONTAINERS, AudioCopy, fits, open_writer
 
@@ -132,7 +132,7 @@ def _steady(params: Params) -> Params:
     with it, by 4 without.
     """
     spatial = dataclasses.replace(params.fusion.spatial, class_score=0.0)
-    return params.replace(fusion=dataclasses.replace(params.fusion, spatial=spatial))
+    return dataclasses.replace(params, fusion=dataclasses.replace(params.fusion, spatial=spatial))
 
 
 def _checked(job: VideoJob, ir: Reader, vis: Reader) -> VideoResult:
@@ -149,6 +149,7 @@ def _checked(job: VideoJob, ir: Reader, vis: Reader) -> VideoResult:
     result = VideoResult(job.out, *rates, 0.0 if vis.facts.live else matching.tolerance)
     if vis.facts.live:
         return result
+    assert ir.facts.size is not None and vis.facts.size is not None
     check_sizes(ir.facts.size, vis.facts.size, job.settings.frame, (job.ir, job.vis))
     begin, end = _overlap(job, ir, vis)
     result.planned = None if end is None else round((end - begin) * vis.facts.rate)
@@ -175,10 +176,11 @@ def _overlap(job: VideoJob, ir: Reader, vis: Reader) -> tuple[float, float | Non
 
 def _sound(job: VideoJob, vis: Reader) -> AudioCopy | None:
     """The copy of the visible file's sound, None where there is none, none is wanted or the result cannot hold it."""
-    wanted = job.options.audio and vis.facts.audio is not None
-    if not wanted or job.out is None or job.out.suffix.lower() not in CONTAINERS or not fits(vis.facts.audio, job.out):
+    codec = vis.facts.audio if job.options.audio else None
+    if codec is None or not isinstance(vis, FileReader) or job.out is None:
         return None
-    return AudioCopy(pathlib.Path(job.vis), origin=vis.origin)
+    holds = job.out.suffix.lower() in CONTAINERS and fits(codec, job.out)
+    return AudioCopy(pathlib.Path(job.vis), origin=vis.origin) if holds else None
 
 
 class _Run:
@@ -187,7 +189,7 @@ class _Run:
     def __init__(self, job: VideoJob, params: Params, ir: Any, vis: Any, result: VideoResult, window: Window | None):
         self._job, self._params, self._ir, self._vis = job, params, ir, vis
         self._result, self._window = result, window
-        self._calibration: VideoCalibration | None = None
+        self._calibration: VideoCalibration
 
     def recorded(self) -> None:
         """Files and folders of frames: all is decided from a few frames spread over both."""
@@ -216,20 +218,20 @@ class _Run:
                         cleanup.callback(reader.close)
                         reader.stop = lambda: received() is not None
                         reader.start()
-                    first = [next(reader.frames(), None) for reader in readers]
-                    if None in first and received() is None:
+                    ir, vis = (next(reader.frames(), None) for reader in readers)
+                    if (ir is None or vis is None) and received() is None:
                         raise InputError("A live source ended before its first frame.", "Check the sources.")
-                    if None not in first:
-                        self._calibrate([tuple(first)])
+                    if ir is not None and vis is not None:
+                        self._calibrate([(ir, vis)])
                         if not self._job.settings.dry_run:
-                            self._loop_live(first, received)
+                            self._loop_live(ir, vis, received)
             except Stop:
                 if not self._result.frames:
                     raise
         self._result.dropped = self._vis.dropped
 
-    def _loop_live(self, first: list[Frame], received: Callable[[], int | None]) -> None:
-        ready = self._calibration.prepare(*first)
+    def _loop_live(self, ir: Frame, vis: Frame, received: Callable[[], int | None]) -> None:
+        ready = self._calibration.prepare(ir, vis)
         flicker = FlickerControl(self._params, 25, _BUCKETS)
         self._fused(ready, flicker)
         seconds = self._job.options.seconds

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -11,7 +11,7 @@ _Item = TypeVar("_Item")
 _END: Any = object()
 
 
-def ahead(items: Generator[_Item, None, None], waiting: int) -> Iterator[_Item]:
+def ahead(items: Generator[_Item, None, None], waiting: int) -> Generator[_Item, None, None]:
     """The items, made in a thread of their own while the caller works; closing it closes `items`.
 
     Args:

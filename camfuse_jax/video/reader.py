@@ -207,7 +207,7 @@ class SequenceReader:
 
     def _frame(self, index: int) -> Frame:
         picture = read_picture(self._files[index], self._limits)
-        if picture.size != self.facts.size:
+        if self.facts.size is not None and picture.size != self.facts.size:
             height, width = self.facts.size
             raise InputError(
                 f"{self._files[index]} has {picture.size[1]} x {picture.size[0]} pixels, the first {width} x {height}.",

@@ -65,19 +65,18 @@ class Window:
         pygame = self._pygame
         rgb = np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels
         size = rgb.shape[1::-1]
-        if self._screen is None:
-            self._open(size)
+        screen = self._open(size) if self._screen is None else self._screen
         image = pygame.image.frombuffer(np.ascontiguousarray(rgb).tobytes(), size, "RGB")
-        if self._screen.get_size() != size:
-            image = pygame.transform.scale(image, self._screen.get_size())
-        self._screen.blit(image, (0, 0))
-        self._screen.blit(self._font.render(self._text(arrived), True, (255, 255, 255), (0, 0, 0)), (6, 6))
+        if screen.get_size() != size:
+            image = pygame.transform.scale(image, screen.get_size())
+        screen.blit(image, (0, 0))
+        screen.blit(self._font.render(self._text(arrived), True, (255, 255, 255), (0, 0, 0)), (6, 6))
         pygame.display.flip()
         ended = [pygame.K_q, pygame.K_ESCAPE]
         events = pygame.event.get()
         return not any(e.type == pygame.QUIT or (e.type == pygame.KEYDOWN and e.key in ended) for e in events)
 
-    def _open(self, size: tuple[int, int]) -> None:
+    def _open(self, size: tuple[int, int]) -> Any:
         pygame = self._pygame
         try:
             pygame.display.init()
@@ -87,6 +86,7 @@ class Window:
             raise ResourceError(f"No window can be opened: {error}.", "Use -o, or camfuse serve.") from error
         pygame.display.set_caption("camfuse")
         self._font = pygame.font.Font(None, 22)
+        return self._screen
 
     def _text(self, arrived: float | None) -> str:
         now = time.monotonic()

@@ -193,21 +193,20 @@ class VideoWriter(_Whole):
         try:
             rgb = np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels
             rgb = np.pad(rgb, [(0, side % 2) for side in rgb.shape[:2]] + [(0, 0)], mode="edge")
-            if self._container is None:
-                self._open(*rgb.shape[:2], time)
+            container = self._open(*rgb.shape[:2], time=time) if self._container is None else self._container
             frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_colorspace="itu601", dst_color_range="MPEG")
             frame.pts = max(round((time - self._begin) * _CLOCK), self._last + 1)
             frame.time_base = Fraction(1, _CLOCK)
             frame.duration = round(_CLOCK / self._rate)
             self._last, self._end = frame.pts, time + 1 / self._rate
-            self._container.mux(self._stream.encode(frame))
+            container.mux(self._stream.encode(frame))
             if self._audio is not None:
                 self._audio.copy_until(self._end)
         except (self._av.FFmpegError, OSError) as error:
             raise self._refused(error) from error
 
-    def _open(self, height: int, width: int, time: float) -> None:
+    def _open(self, height: int, width: int, time: float) -> Any:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         remove_partial_files(self.out.parent)
         container = self._container = self._av.open(
@@ -225,6 +224,7 @@ class VideoWriter(_Whole):
         self._stream.codec_context.colorspace, self._stream.codec_context.color_range = _BT601, _LIMITED
         if self._audio is not None:
             self._audio.attach(container, begin=time)
+        return container
 
     def _close(self, *, finish: bool) -> None:
         if self._container is None:
