@@ -5,8 +5,9 @@ import io
 import re
 from pathlib import Path
 
-from camfuse_jax.data.pairs import IR_WORDS, VIS_WORDS, Pair, Pairing, is_file, plain
+from camfuse_jax.data.pairs import IR_WORDS, VIS_WORDS, Pair, Pairing, plain
 from camfuse_jax.errors import InputError
+from camfuse_jax.system.files import is_file
 
 _LARGEST = 16 << 20  # bytes
 _SEPARATORS = ",;\t|"
