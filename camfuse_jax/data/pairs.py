@@ -99,9 +99,8 @@ def find_pairing(ir: Path, vis: Path | None = None, *, pattern: tuple[str, str] 
         return Pairing((Pair(vis.stem, ir, vis),))
     one = vis is None or os.path.realpath(vis) == os.path.realpath(ir)
     if pattern is not None:
-        folders = _camera_folders(ir)[0] if one else []
-        sides = folders[0] if folders else (ir, vis or ir)
-        pairing = _by_keys(*(_patterned(*side) for side in zip(_KINDS, sides, pattern, strict=True)))
+        sides = (_camera_folders(ir)[0] if one else []) or [(ir, vis or ir)]
+        pairing = _by_keys(*(_patterned(*side) for side in zip(_KINDS, sides[0], pattern, strict=True)))
     else:
         pairing = _one_folder(ir) if vis is None or one else _two_trees(ir, vis)
     # A table that pairs with nothing may be about anything: it is missed only where others of its kind pair.
@@ -178,8 +177,8 @@ def _camera_folders(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
 
 
 def _order(named: tuple[_Camera, Path]) -> tuple:
-    numbers = [int(part) if part.isdecimal() else 0 for part in re.split(r"(\d+)", named[1].name)]
-    return named[0].rank, numbers, named[1].name
+    name = named[1].name
+    return named[0].rank, [int(part) if part.isdecimal() else 0 for part in re.split(r"(\d+)", name)], name
 
 
 def _same_size(ir: Path, vis: Path) -> bool:
@@ -308,6 +307,10 @@ def _by_words(folder: Path) -> Pairing:
             keys["ir"][thermal].append(path)
         elif path in photos:
             keys["vis"][visible or ""].append(path)
+    for path in [path for path in rest if plain(path.stem) in keys["ir"].keys() ^ keys["vis"].keys()]:
+        kind = "vis" if plain(path.stem) in keys["ir"] else "ir"  # FLIR: 0001.jpg beside 0001_visual.jpg
+        if kind == "ir" or path in photos:
+            keys[kind][plain(path.stem)].append(rest.pop(rest.index(path)))
     notes = [note for kind in _KINDS for files in keys[kind].values() for note in _keep_best(files)]
     pairing = _by_keys(keys["ir"], keys["vis"])
     problems = (*(f"{_shown(path)} names no camera" for path in rest), *pairing.problems)
@@ -367,8 +370,7 @@ def _with_reason(problem: str, *folders: Path) -> str:
 
 
 def _content(path: Path) -> str:
-    kind = real_kind(path)
-    return f" (its content: {kind})" if kind not in ("", "table") else ""
+    return f" (its content: {kind})" if (kind := real_kind(path)) not in ("", "table") else ""
 
 
 def _without_letter(stem: str, letter: str) -> str:
@@ -411,14 +413,13 @@ def _why_nothing(roots: list[Path], pairing: Pairing) -> str:
     parts = []
     stems: list[str] = []
     for root in roots:
-        entries = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
         images = pictures_in(root)
         stems += [plain(path.stem) for path in images]
-        folders = [f"{path.name}/" for path in entries if path.is_dir()]
-        others = [path for path in entries if path not in images and not path.is_dir()]
+        below = [f"{f.relative_to(root)}/ ({len(pictures_in(f))} images)" for f in _tree(root) if f != root]
+        others = [p for p in root.iterdir() if p not in images and not p.is_dir() and not p.name.startswith(".")]
         endings = Counter((path.suffix.lower() or path.name, _content(path)) for path in others)
-        contents = [f"{len(images)} images"] + ([f"the folders {listing(folders)}"] if folders else [])
-        parts.append(f"{root} holds {' and '.join(contents)}.")
+        folders = f" and the folders {listing(below)}" if below else ""
+        parts.append(f"{root} holds {len(images)} images{folders}.")
         if endings:
             shown = listing([f"{ending} ({count}){kind}" for (ending, kind), count in sorted(endings.items())])
             parts.append(f"Not read there: {shown}; images end in {', '.join(sorted(READABLE_SUFFIXES))}.")

@@ -73,6 +73,8 @@ _SIGNATURES = {
     "MATLAB": (b"MATLAB 5.0",),
     "Matroska video": (b"\x1aE\xdf\xa3",),
     "icon": (b"\0\0\1\0",),
+    "Git LFS pointer": (b"version https://git-lfs",),
+    "web page": (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"),
     "Netpbm": (b"P5", b"P6", b"P7", b"Pf", b"PF"),
     "Radiance HDR": (b"#?RADIANCE",),
 }
@@ -80,6 +82,8 @@ READ_KINDS = frozenset({"PNG", "JPEG", "BMP", "TIFF", "WebP", "AVIF", "JPEG 2000
 _CURES = {
     "FLIR sequence (.seq, .csq)": "Export its frames as radiometric JPEG, TIFF or CSV with the camera's software.",
     "HEIC": "Save it as PNG, TIFF or JPEG, or set the camera to its most compatible format.",
+    "Git LFS pointer": "Fetch the file itself with git lfs pull.",
+    "web page": "Download the image again: the server sent a page in its place.",
     "OpenEXR": "Save it as 32-bit float TIFF.",
 }
 _BOXES = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(

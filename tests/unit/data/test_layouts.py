@@ -82,6 +82,11 @@ LAYOUTS = {
     ),
     "two infrared cameras": ("0_lwir.png 0_nir.png 0_rgb.png", [("0", "0_lwir.png", "0_rgb.png")]),
     "short- and middle-wave": ("9_swir.tif 9_mwir.tif 9_vis.tif", [("9", "9_mwir.tif", "9_vis.tif")]),
+    "FLIR's visual": (
+        "FLIR1.jpg FLIR1_visual.jpg FLIR2.jpg FLIR2_visual.jpg",
+        [("FLIR1", "FLIR1.jpg", "FLIR1_visual.jpg"), ("FLIR2", "FLIR2.jpg", "FLIR2_visual.jpg")],
+    ),
+    "only the thermal one named": ("a.png a_thermal.tif", [("a", "a_thermal.tif", "a.png")]),
     "ir_img": ("ir_img/1.png vis_img/1.png", [("1", "ir_img/1.png", "vis_img/1.png")]),
     "words run together": ("ThermalImages/1.png RGBImages/1.png", [("1", "ThermalImages/1.png", "RGBImages/1.png")]),
 }
@@ -148,6 +153,11 @@ def test_where_nothing_pairs_the_message_says_what_was_seen_and_what_would_pair_
     assert "--pattern 'cam0_{name}' 'cam1_{name}'" in why
     pattern = ("cam0_{name}", "cam1_{name}")
     assert [pair.name for pair in find_pairing(tmp_path, pattern=pattern).pairs] == ["1", "2"]
+
+
+def test_where_nothing_pairs_images_below_are_counted(tmp_path):
+    why = find_pairing(_files(tmp_path, "shots/left/1.png shots/left/2.png shots/right/1.png")).why_nothing
+    assert "shots/left/ (2 images), shots/right/ (1 images)" in why
 
 
 def test_files_of_a_kind_that_is_not_read_are_named_beside_those_without_a_partner(tmp_path):
@@ -233,3 +243,6 @@ def test_columns_that_say_nothing_or_too_much_are_named(tmp_path):
         (tmp_path / "t.csv").write_text(content)
         with pytest.raises(InputError, match=message):
             read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(b"PK\3\4" + bytes(99))
+    with pytest.raises(InputError, match="Excel workbook"):
+        read_table(tmp_path / "t.csv")
