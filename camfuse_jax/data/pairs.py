@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.images.read import READABLE_SUFFIXES, picture_size
+from camfuse_jax.images.read import READABLE_SUFFIXES, TABLE_SUFFIXES, picture_size, pictures_in, real_kind
+from camfuse_jax.system.files import is_file
 
 # The better known a word is for one camera, the earlier it stands: of several files of a scene the first is taken.
 IR_WORDS = (
@@ -98,13 +99,16 @@ def find_pairing(ir: Path, vis: Path | None = None, *, pattern: tuple[str, str] 
         return Pairing((Pair(vis.stem, ir, vis),))
     one = vis is None or os.path.realpath(vis) == os.path.realpath(ir)
     if pattern is not None:
-        folders = _camera_folders(ir)[0] if one else []
-        sides = folders[0] if folders else (ir, vis or ir)
-        pairing = _by_keys(*(_patterned(*side) for side in zip(sides, pattern, strict=True)))
+        sides = (_camera_folders(ir)[0] if one else []) or [(ir, vis or ir)]
+        pairing = _by_keys(*(_patterned(*side) for side in zip(_KINDS, sides[0], pattern, strict=True)))
     else:
         pairing = _one_folder(ir) if vis is None or one else _two_trees(ir, vis)
+    # A table that pairs with nothing may be about anything: it is missed only where others of its kind pair.
+    kinds = {path.suffix.lower() for pair in pairing.pairs for path in (pair.ir, pair.vis)}
+    others = [f"{suffix} {why}" for suffix in TABLE_SUFFIXES - kinds for why in ("has no partner", "names no camera")]
+    problems = tuple(p for p in pairing.problems if not pairing.pairs or not p.lower().endswith(tuple(others)))
     why = "" if pairing.pairs else _why_nothing([ir] if vis is None or one else [ir, vis], pairing)
-    return dataclasses.replace(pairing, why_nothing=why)
+    return dataclasses.replace(pairing, problems=problems, why_nothing=why)
 
 
 def without_word(stem: str, words: tuple[str, ...]) -> str | None:
@@ -173,12 +177,12 @@ def _camera_folders(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
 
 
 def _order(named: tuple[_Camera, Path]) -> tuple:
-    numbers = [int(part) if part.isdecimal() else 0 for part in re.split(r"(\d+)", named[1].name)]
-    return named[0].rank, numbers, named[1].name
+    name = named[1].name
+    return named[0].rank, [int(part) if part.isdecimal() else 0 for part in re.split(r"(\d+)", name)], name
 
 
 def _same_size(ir: Path, vis: Path) -> bool:
-    files = [{plain(path.stem): path for path in _files(folder)} for folder in (ir, vis)]
+    files = [{plain(path.stem): path for path in pictures_in(folder)} for folder in (ir, vis)]
     name = min(files[0].keys() & files[1].keys(), default=None)
     try:
         return name is not None and picture_size(files[0][name]) == picture_size(files[1][name])
@@ -188,11 +192,6 @@ def _same_size(ir: Path, vis: Path) -> bool:
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
-
-
-def _files(folder: Path) -> list[Path]:
-    images = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in READABLE_SUFFIXES)
-    return [path for path in images if not path.name.startswith(".") and not path.is_dir()]
 
 
 def _tree(root: Path) -> Iterator[Path]:
@@ -205,15 +204,15 @@ def _tree(root: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _patterned(folder: Path, pattern: str) -> dict[str, list[Path]]:
+def _patterned(kind: str, folder: Path, pattern: str) -> dict[str, list[Path]]:
     before, placeholder, after = pattern.partition(_NAME)
     if not placeholder or _NAME in after:
         raise UsageError(f"--pattern {pattern} must hold {_NAME} once.", "For example '{name}_ir' '{name}_vis'.")
-    for suffix in READABLE_SUFFIXES:
+    for suffix in READABLE_SUFFIXES | TABLE_SUFFIXES:
         if after.lower().endswith(suffix):
             after = after[: -len(suffix)]
     keys = defaultdict(list)
-    for path in _files(folder):
+    for path in pictures_in(folder, tables=kind == "ir"):
         stem = plain(path.stem)
         if stem.startswith(before) and stem.endswith(after) and len(stem) > len(before) + len(after):
             keys[stem[len(before) : len(stem) - len(after)]].append(path)
@@ -254,7 +253,8 @@ def _below(root: Path) -> Pairing:
 
 def _scene(folder: Path) -> Pairing:
     """The one infrared and the one visible file of a folder, whatever else their names say (TNO's tree)."""
-    named = [(camera, path) for path in _files(folder) if (camera := _camera(path.stem)) is not None]
+    files = {"ir": pictures_in(folder), "vis": pictures_in(folder, tables=False)}
+    named = [(camera, path) for path in files["ir"] if (camera := _camera(path.stem)) and path in files[camera.kind]]
     best = []
     for kind in _KINDS:
         ranked = sorted((item for item in named if item[0].kind == kind), key=_order)
@@ -278,20 +278,23 @@ def _joined(pairings: list[tuple[Path, Pairing]]) -> Pairing:
 
 def _two_trees(ir_root: Path, vis_root: Path) -> Pairing:
     """Two folders, each with one camera's images, directly or in the same folders below."""
-    sides = [{f.relative_to(root): f for f in _tree(root) if _files(f)} for root in (ir_root, vis_root)]
+    held = [{f: files for f in _tree(root) if (files := pictures_in(f))} for root in (ir_root, vis_root)]
+    photos = [
+        [f for f in side if any(p.suffix.lower() in READABLE_SUFFIXES for p in side[f])] or [*side] for side in held
+    ]
+    sides = [{f.relative_to(root): f for f in side} for root, side in ((ir_root, held[0]), (vis_root, photos[1]))]
     same = sorted(sides[0].keys() & sides[1].keys())
-    if not same and len(sides[0]) == len(sides[1]) == 1:
-        same, sides[1] = list(sides[0]), dict.fromkeys(sides[0], next(iter(sides[1].values())))
     if not same:
-        return _two_folders(ir_root, vis_root)
+        one = len(photos[0]) == len(photos[1]) == 1
+        return _two_folders(photos[0][0], photos[1][0]) if one else _two_folders(ir_root, vis_root)
     return _joined([(where, _two_folders(sides[0][where], sides[1][where])) for where in same])
 
 
 def _by_words(folder: Path) -> Pairing:
     """Files of one folder whose names begin or end with a word for their camera."""
     keys: dict[str, dict[str, list[Path]]] = {"ir": defaultdict(list), "vis": defaultdict(list)}
-    rest = []
-    for path in _files(folder):
+    rest, photos = [], set(pictures_in(folder, tables=False))
+    for path in pictures_in(folder):
         stem = plain(path.stem)
         thermal, visible = without_word(stem, IR_WORDS), without_word(stem, VIS_WORDS)
         if thermal is not None and visible is not None:  # a word at each end, as in ir_color: the first one counts
@@ -302,8 +305,12 @@ def _by_words(folder: Path) -> Pairing:
             rest.append(path)
         elif thermal is not None:
             keys["ir"][thermal].append(path)
-        else:
+        elif path in photos:
             keys["vis"][visible or ""].append(path)
+    for path in [path for path in rest if plain(path.stem) in keys["ir"].keys() ^ keys["vis"].keys()]:
+        kind = "vis" if plain(path.stem) in keys["ir"] else "ir"  # FLIR: 0001.jpg beside 0001_visual.jpg
+        if kind == "ir" or path in photos:
+            keys[kind][plain(path.stem)].append(rest.pop(rest.index(path)))
     notes = [note for kind in _KINDS for files in keys[kind].values() for note in _keep_best(files)]
     pairing = _by_keys(keys["ir"], keys["vis"])
     problems = (*(f"{_shown(path)} names no camera" for path in rest), *pairing.problems)
@@ -322,10 +329,10 @@ def _keep_best(files: list[Path]) -> list[str]:
 def _by_letters(folder: Path) -> Pairing:
     """Files of one folder named as DJI names them: a letter for the camera at the end."""
     sides: list[dict[str, list[Path]]] = []
-    for endings in _LETTERS_BEHIND.values():
+    for kind, endings in _LETTERS_BEHIND.items():
         keys = defaultdict(list)
         for ending in endings:  # of several visible cameras the first
-            for path in _files(folder):
+            for path in pictures_in(folder, tables=kind == "ir"):
                 stem = plain(path.stem)
                 if stem.lower().endswith(ending) and not keys[stem[: -len(ending)]]:
                     keys[stem[: -len(ending)]].append(path)
@@ -339,7 +346,7 @@ def _two_folders(ir_folder: Path, vis_folder: Path) -> Pairing:
         return mapped
     sides = {kind: defaultdict(list) for kind in _KINDS}
     for kind, folder in zip(_KINDS, (ir_folder, vis_folder), strict=True):
-        for path in _files(folder):
+        for path in pictures_in(folder, tables=kind == "ir"):
             sides[kind][plain(path.stem)].append(path)
     same = sides["ir"].keys() & sides["vis"].keys()
     first = _by_keys(*({key: keys[key] for key in same} for keys in sides.values()))
@@ -348,9 +355,8 @@ def _two_folders(ir_folder: Path, vis_folder: Path) -> Pairing:
         for stem in sorted(keys.keys() - same):
             left[kind][without_word(stem, _KINDS[kind]) or _without_letter(stem, _LETTER[kind])] += keys[stem]
     second = _by_keys(*left.values(), taken=same)
-    pairs = sorted((*first.pairs, *second.pairs))
     problems = [_with_reason(text, ir_folder, vis_folder) for text in (*first.problems, *second.problems)]
-    return Pairing(tuple(pairs), tuple(problems))
+    return Pairing(tuple(sorted((*first.pairs, *second.pairs))), tuple(problems))
 
 
 def _with_reason(problem: str, *folders: Path) -> str:
@@ -358,14 +364,17 @@ def _with_reason(problem: str, *folders: Path) -> str:
     stem = Path(problem.removesuffix(" has no partner")).stem
     if problem.endswith(" has no partner"):
         for path in (path for folder in folders for path in folder.glob(f"{glob.escape(stem)}.*")):
-            if path.suffix.lower() not in READABLE_SUFFIXES:
-                return f"{problem}: {_shown(path)} is of a kind that is not read"
+            if path.suffix.lower() not in READABLE_SUFFIXES | TABLE_SUFFIXES:
+                return f"{problem}: {_shown(path)} is of a kind that is not read{_content(path)}"
     return problem
 
 
+def _content(path: Path) -> str:
+    return f" (its content: {kind})" if (kind := real_kind(path)) not in ("", "table") else ""
+
+
 def _without_letter(stem: str, letter: str) -> str:
-    match = re.fullmatch(rf"(\d+){letter}|{letter}(\d+)", stem, re.IGNORECASE)
-    return (match[1] or match[2]) if match else stem
+    return re.sub(rf"^(?:(\d+){letter}|{letter}(\d+))$", r"\1\2", stem, flags=re.IGNORECASE)
 
 
 def _by_map(ir_folder: Path, vis_folder: Path) -> Pairing:
@@ -404,16 +413,15 @@ def _why_nothing(roots: list[Path], pairing: Pairing) -> str:
     parts = []
     stems: list[str] = []
     for root in roots:
-        entries = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
-        images = _files(root)
+        images = pictures_in(root)
         stems += [plain(path.stem) for path in images]
-        folders = [f"{path.name}/" for path in entries if path.is_dir()]
-        others = [path for path in entries if path not in images and not path.is_dir()]
-        endings = Counter(path.suffix.lower() or path.name for path in others)
-        contents = [f"{len(images)} images"] + ([f"the folders {listing(folders)}"] if folders else [])
-        parts.append(f"{root} holds {' and '.join(contents)}.")
+        below = [f"{f.relative_to(root)}/ ({len(pictures_in(f))} images)" for f in _tree(root) if f != root]
+        others = [p for p in root.iterdir() if p not in images and not p.is_dir() and not p.name.startswith(".")]
+        endings = Counter((path.suffix.lower() or path.name, _content(path)) for path in others)
+        folders = f" and the folders {listing(below)}" if below else ""
+        parts.append(f"{root} holds {len(images)} images{folders}.")
         if endings:
-            shown = listing([f"{ending} ({count})" for ending, count in sorted(endings.items())])
+            shown = listing([f"{ending} ({count}){kind}" for (ending, kind), count in sorted(endings.items())])
             parts.append(f"Not read there: {shown}; images end in {', '.join(sorted(READABLE_SUFFIXES))}.")
     parts += [f"{problem}." for problem in pairing.problems[:_SHOWN]]
     if len(roots) == 1:
@@ -436,14 +444,6 @@ def _guess_pattern(stems: list[str]) -> str:
             words = all(re.search("[A-Za-z]", edge) for edge in most)  # numbers are more often frames than cameras
             guesses.append((words, " ".join(shown % edge for edge in sorted(most))))
     return max(guesses)[1] if guesses else ""
-
-
-def is_file(path: Path) -> bool:
-    """Whether a file is there; False for names that no file can have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # such as a name longer than names can be
-        return False
 
 
 def _shown(path: Path) -> str:

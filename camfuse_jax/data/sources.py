@@ -47,31 +47,6 @@ class FileSource:
         return read_gray(self.paths[_checked(index, len(self))])
 
 
-class ArraySource:
-    """Images that are in memory already.
-
-    Args:
-        arrays: Gray images, uint8 (h, w).
-
-    Raises:
-        InputError: An array has another type or number of axes.
-    """
-
-    def __init__(self, arrays: Sequence[GrayImage]):
-        self.arrays = [np.asarray(array) for array in arrays]
-        for number, array in enumerate(self.arrays):
-            if array.dtype != np.uint8 or array.ndim != 2:
-                raise InputError(f"Image {number} is {array.dtype} {array.shape}.", "Expected uint8 of shape (h, w).")
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.arrays)
-
-    def __getitem__(self, index: int) -> GrayImage:
-        """The image itself, not a copy."""
-        return self.arrays[_checked(index, len(self))]
-
-
 class CachedSource:
     """Keeps every image of another source once it has been read, as uint8 in memory (one byte a pixel).
 

@@ -5,8 +5,9 @@ import io
 import re
 from pathlib import Path
 
-from camfuse_jax.data.pairs import IR_WORDS, VIS_WORDS, Pair, Pairing, is_file, plain
+from camfuse_jax.data.pairs import IR_WORDS, VIS_WORDS, Pair, Pairing, plain
 from camfuse_jax.errors import InputError
+from camfuse_jax.system.files import is_file
 
 _LARGEST = 16 << 20  # bytes
 _SEPARATORS = ",;\t|"
@@ -71,6 +72,8 @@ def read_rows(path: Path, wanted: str) -> list[tuple[int, list[str]]]:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
+        if content.startswith(b"PK\3\4"):
+            raise ValueError("it is an Excel workbook or another archive, to be saved as CSV")
         return _rows(_text(content))
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}.", wanted) from error

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import lzma
 import re
 import struct
@@ -72,6 +73,8 @@ _SIGNATURES = {
     "MATLAB": (b"MATLAB 5.0",),
     "Matroska video": (b"\x1aE\xdf\xa3",),
     "icon": (b"\0\0\1\0",),
+    "Git LFS pointer": (b"version https://git-lfs",),
+    "web page": (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"),
     "Netpbm": (b"P5", b"P6", b"P7", b"Pf", b"PF"),
     "Radiance HDR": (b"#?RADIANCE",),
 }
@@ -79,6 +82,8 @@ READ_KINDS = frozenset({"PNG", "JPEG", "BMP", "TIFF", "WebP", "AVIF", "JPEG 2000
 _CURES = {
     "FLIR sequence (.seq, .csq)": "Export its frames as radiometric JPEG, TIFF or CSV with the camera's software.",
     "HEIC": "Save it as PNG, TIFF or JPEG, or set the camera to its most compatible format.",
+    "Git LFS pointer": "Fetch the file itself with git lfs pull.",
+    "web page": "Download the image again: the server sent a page in its place.",
     "OpenEXR": "Save it as 32-bit float TIFF.",
 }
 _BOXES = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
@@ -255,6 +260,7 @@ def check_exif(exif: bytes, name: object) -> None:
 _TYPE_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _NUMBERS = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 8: "i2", 9: "i4", 13: "u4", 16: "u8"}
 _DIRECTORIES = (34665, 34853, 40965)  # EXIF, GPS and interoperability
+_PIECES = {273: 279, 324: 325}  # where strips or tiles are, and their lengths
 _PAGES = 100_000
 
 
@@ -271,25 +277,34 @@ class _Tiff:
     def unpack(self, form: str, at: int) -> int:
         return struct.unpack_from(self.order + form, self.data, at)[0]
 
-    def pages(self) -> int:
-        at, seen = self.first, set()
+    def pages(self) -> list[int]:
+        """Where each page's directory is."""
+        at, seen, held = self.first, dict[int, None](), 0
         while at and len(seen) < _PAGES:
             if at in seen:
                 _refuse(self.name, "has a page chain that is a loop")
-            seen.add(at)
+            seen[at] = None
             try:
                 count = self.unpack(self.count_form, at)
                 at = self.unpack(self.link_form, at + struct.calcsize(self.count_form) + count * self.entry)
             except struct.error:  # a chain that points nowhere
                 break
-        return len(seen)
+            held += count * self.entry
+            if held > len(self.data):
+                _refuse(self.name, "has pages whose directories overlap")
+        return list(seen)
+
+    def entries(self, at: int) -> range:
+        """Where each entry of the directory at `at` is."""
+        begin = at + struct.calcsize(self.count_form)
+        return range(begin, begin + self.unpack(self.count_form, at) * self.entry, self.entry)
 
     def directory(self, at: int | None = None, depth: int = 0) -> dict[int, tuple[int, ...]]:
         """Tags of a directory with the numbers they hold; text as its bytes; no fractions and floats."""
         at = self.first if at is None else at
-        count, start = self.unpack(self.count_form, at), at + struct.calcsize(self.count_form)
+        places = self.entries(at)
         tags, outside = {}, 0
-        for entry in range(start, start + min(count, 4096) * self.entry, self.entry):
+        for entry in places[:4096]:
             code, form = self.unpack("H", entry), self.unpack("H", entry + 2)
             number, value = self.unpack(self.link_form, entry + 4), entry + 4 + self.link
             size = number * _TYPE_SIZES.get(form, 1)
@@ -304,14 +319,53 @@ class _Tiff:
                 with contextlib.suppress(struct.error):  # points nowhere: left out by who reads it
                     self.directory(tags[code][0], depth + 1)
         else:
-            if count <= 4096:
+            if not places[4096:]:
                 return tags
         _refuse(self.name, "has tags out of proportion to its size")
+
+    def page(self, at: int) -> bytes:
+        """The page whose directory is at `at` as a TIFF file, without EXIF data and smaller copies."""
+        data, tags, entries, body = self.data, self.directory(at), b"", bytearray()
+        kept = [entry for entry in self.entries(at) if self.unpack("H", entry) not in (*_DIRECTORIES, 330)]
+        head = data[: self.link] + struct.pack(self.order + self.link_form + self.count_form, 2 * self.link, len(kept))
+        begin = len(head) + len(kept) * self.entry + self.link
+
+        def moved(content: bytes) -> int:
+            body.extend(content)
+            return begin + len(body) - len(content)
+
+        for entry in kept:
+            code, form, number = struct.unpack_from(f"{self.order}HH{self.link_form}", data, entry)
+            size, start = number * _TYPE_SIZES.get(form, 1), entry + 4 + self.link
+            start = self.unpack(self.link_form, start) if size > self.link else start
+            value = data[start : start + max(size, self.link)]
+            if code in _PIECES and code in tags:
+                lengths = tags.get(_PIECES[code]) or (len(data),)
+                if sum(lengths) > len(data):
+                    _refuse(self.name, "has a page that claims more than the file holds")
+                starts = [moved(data[o : o + n]) if n else 0 for o, n in zip(tags[code], lengths, strict=False)]
+                form, number = (16 if self.link == 8 else 4), len(starts)
+                value = struct.pack(f"{self.order}{number}{self.link_form}", *starts)
+            if len(value) > self.link:
+                value = struct.pack(self.order + self.link_form, moved(value))
+            entries += struct.pack(f"{self.order}HH{self.link_form}", code, form, number) + value
+        return head + entries + b"\0" * self.link + bytes(body)
+
+
+def frames_of_tiff(data: bytes, name: object) -> list[Callable[[], bytes]]:
+    """The pages of a TIFF file apart from masks and smaller copies, each as what gives it as a file of its own."""
+    tiff = _Tiff(data, name)
+
+    def is_frame(at: int) -> bool:
+        kinds = (entry + 4 + tiff.link for entry in tiff.entries(at) if tiff.unpack("H", entry) == 254)
+        return not any(tiff.unpack("I", kind) & 5 for kind in kinds)
+
+    return [functools.partial(tiff.page, at) for at in tiff.pages() if is_frame(at)]
 
 
 def _check_tiff(data: bytes, name: object, limits: Limits) -> Header:
     tiff = _Tiff(data, name)
-    pages, tags = tiff.pages(), tiff.directory()
+    pages, tags = len(tiff.pages()), tiff.directory()
 
     def first(code: int, default: int) -> int:
         return tags.get(code, ())[0] if tags.get(code) else default

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,20 @@ from PIL import Image
 
 from camfuse_jax.errors import InputError
 from camfuse_jax.images import decode
+<<<<<<< HEAD
 from camfuse_jax.images.bounds import READ_KINDS, Header, Limits, check_bytes, check_header, check_pixels, kind_of
+=======
+from camfuse_jax.images.bounds import (
+    READ_KINDS,
+    Header,
+    Limits,
+    check_bytes,
+    check_header,
+    check_pixels,
+    frames_of_tiff,
+    kind_of,
+)
+>>>>>>> files
 from camfuse_jax.images.decode import (
     PILLOW,
     Decoded,
@@ -38,6 +52,47 @@ READABLE_SUFFIXES = frozenset(
 
 TABLE_SUFFIXES = frozenset({".npy", ".csv"})
 """Endings of temperature tables, which many cameras' programs write beside an image of the same name."""
+
+
+def pictures_in(folder: Path, *, tables: bool = True) -> list[Path]:
+    """A folder's images by name, without hidden ones, and its temperature tables where no image has their name.
+
+    Args:
+        folder: Not those below it.
+        tables: Take tables beside images of other names; otherwise only where the folder holds no images at all.
+    """
+    known = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in READABLE_SUFFIXES | TABLE_SUFFIXES)
+    found = [path for path in known if not path.name.startswith(".") and not path.is_dir()]
+    images = [path for path in found if path.suffix.lower() in READABLE_SUFFIXES]
+    taken = {path.stem for path in images}
+    if images and not tables:
+        return images
+    for suffix in sorted(TABLE_SUFFIXES, reverse=True):  # NumPy's is the more exact of two forms of one table
+        more = [path for path in found if path.suffix.lower() == suffix and path.stem not in taken]
+        images, taken = images + more, taken | {path.stem for path in more}
+    return sorted(images)
+
+
+def tiff_frames(path: Path, limits: Limits) -> list[Callable[[], bytes]]:
+    """What gives each page of a TIFF file as a file of its own; nothing for another kind of file.
+
+    Raises:
+        InputError: As `read_picture`; or a sequence that only its maker's program reads.
+    """
+    kind = real_kind(path)
+    if kind != "TIFF" and not kind.startswith("FLIR"):
+        return []
+    data, name = _content(path, None, limits)
+    check_header(data, name, limits)
+    with errors_as_input(name, kind):
+        return frames_of_tiff(data, name)
+
+
+def real_kind(path: Path) -> str:
+    """What a file is by its first bytes; nothing where they do not tell."""
+    with contextlib.suppress(InputError), open_file(path) as file:
+        return kind_of(file.read(256), path)
+    return ""
 
 
 def read_picture(
@@ -169,7 +224,7 @@ def _decode(data: bytes, header: Header, name: object, limits: Limits) -> Decode
     read = _decode_apart if header.isolated else _decode_here
     decoded = read(data, header, name, limits)
     if header.pages > 1:
-        notes += (_several(header.pages),)
+        notes += (_several(header.pages) + ("; --video takes all" if header.kind == "TIFF" else ""),)
     return decoded._replace(notes=notes + decoded.notes)
 
 

@@ -1,6 +1,5 @@
 """Stage `eval` and `camfuse eval`: fused images of a test split, or of one's own pairs, scored beside the baselines."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +28,6 @@ from camfuse_jax.nets.build import make_decoder, make_encoder
 from camfuse_jax.nets.layers import Size
 
 OURS = "camfuse"
-PEERS_VARIABLE = "CAMFUSE_PEERS"
 
 
 def results_of_pairs(
@@ -93,17 +91,6 @@ def named_folders(texts: Sequence[str]) -> dict[str, Path]:
             raise UsageError(f"--fused names {name} twice.", "Give each method its own name.")
         folders[name] = Path(folder)
     return folders
-
-
-def folders_or_peers(texts: Sequence[str], dataset: str) -> dict[str, Path]:
-    """As `named_folders`; without any, the methods `METHOD/DATASET` of the folder that CAMFUSE_PEERS names."""
-    named = os.environ.get(PEERS_VARIABLE)
-    if texts or not named:
-        return named_folders(texts)
-    root = Path(named)
-    if not root.is_dir():
-        raise InputError(f"{PEERS_VARIABLE} names {root}, which is not a folder.", "Correct it, or give --fused.")
-    return {method.name: method / dataset for method in sorted(root.iterdir()) if (method / dataset).is_dir()}
 
 
 def evaluate_dataset(

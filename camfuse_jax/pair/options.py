@@ -151,8 +151,8 @@ class VideoOptions:
     Attributes:
         video: Take two folders for the frames of two videos; implied by a video file or an .mp4 result.
         offset: Videos: seconds added to infrared times.
-        fps: Videos: frames per second of folders of frames.
-        ir_fps: Videos: the same for the infrared folder alone.
+        fps: Videos: frames per second of folders of frames and of TIFF files of several pages.
+        ir_fps: Videos: the same for the infrared ones alone.
         seconds: Videos: length after which to end; live sources end at Ctrl-C too.
         audio: Videos: keep the visible file's sound.
         show: Videos: show the fused stream in a window, with its rate and delay (needs the extra live).

@@ -197,7 +197,12 @@ def _no_memory() -> OutOfMemoryError:
     )
 
 
-_PACKAGE = pathlib.Path(__file__).parents[1]
+def is_file(path: pathlib.Path) -> bool:
+    """Whether a file is there; False for names that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # such as a name longer than names can be
+        return False
 
 
 def array_digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
@@ -213,28 +218,6 @@ def array_digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
         sha256.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
         sha256.update(array.data)
     return sha256.hexdigest()
-
-
-@functools.cache
-def code_digest(parts: tuple[str, ...], root: pathlib.Path = _PACKAGE) -> str:
-    """Sha256 over Python files: a result kept on disk is worth nothing to code that has changed.
-
-    Args:
-        parts: Files and folders, relative to `root`.
-        root: This package, or another folder.
-    """
-    sha256 = hashlib.sha256()
-    for path in sorted(path for part in parts for path in _sources(root / part)):
-        sha256.update(f"\0{path.relative_to(root).as_posix()}\0".encode())
-        sha256.update(path.read_bytes())
-    return sha256.hexdigest()
-
-
-def _sources(path: pathlib.Path) -> list[pathlib.Path]:
-    files = [path] if path.is_file() else list(path.rglob("*.py"))
-    if not files:
-        raise FileNotFoundError(f"{path} holds no Python source")
-    return files
 
 
 def mismatch(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> str:

@@ -4,13 +4,14 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.bounds import Limits
-from camfuse_jax.images.read import READABLE_SUFFIXES, picture_size, read_picture
+from camfuse_jax.images.picture import Picture
+from camfuse_jax.images.read import pictures_in, read_picture, tiff_frames
 from camfuse_jax.pair.options import DEVICE, PACED, is_stream
 from camfuse_jax.video.frame import Facts, Frame, Reader, file_url, load_av, samples_of
 from camfuse_jax.video.live import LiveReader, StreamFrames
@@ -172,48 +173,58 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 class SequenceReader:
-    """The pictures of a folder in order of their names, numbers by value: frame_2 before frame_10.
+    """The pictures of a folder in order of their names, numbers by value (frame_2 before frame_10); or pages of a TIFF.
 
     Args:
-        folder: Holds the pictures.
+        source: Holds the pictures.
         rate: Frames per second.
         limits: What is read at most.
+        pages: What gives each page of the source, where that is a file.
 
     Raises:
         InputError: The folder holds no pictures, or the first cannot be read.
     """
 
-    def __init__(self, folder: Path, *, rate: float, limits: Limits):
-        files = (path for path in folder.iterdir() if path.suffix.lower() in READABLE_SUFFIXES)
-        self._files = sorted((path for path in files if not path.name.startswith(".")), key=_by_number)
-        if not self._files:
-            raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered frames, or a video file.")
-        self._limits = limits
-        size = picture_size(self._files[0], limits)
-        self.facts = Facts(str(folder), rate, len(self._files) / rate, size)
+    def __init__(self, source: Path, *, rate: float, limits: Limits, pages: Sequence[Callable[[], bytes]] = ()):
+        self._files = [] if pages else sorted(pictures_in(source, tables=False), key=_by_number)
+        self._pages, self._count = pages, len(pages) or len(self._files)
+        if not self._count:
+            raise InputError(f"{source} holds no pictures.", "Give a folder of numbered frames, or a video file.")
+        self._source, self._limits = source, limits
+        self.facts = Facts(str(source), rate, self._count / rate, self._picture(0)[1].size)
 
     def frames(self) -> Generator[Frame, None, None]:
         """See `Reader.frames`."""
-        yield from map(self._frame, range(len(self._files)))
+        yield from map(self._frame, range(self._count))
 
     def near(self, times: Sequence[float]) -> list[Frame]:
         """See `Reader.near`."""
-        wanted = (min(max(round(time * self.facts.rate), 0), len(self._files) - 1) for time in times)
+        wanted = (min(max(round(time * self.facts.rate), 0), self._count - 1) for time in times)
         return [self._frame(index) for index in wanted]
 
     def times(self) -> list[float]:
         """See `Reader.times`."""
-        return [index / self.facts.rate for index in range(len(self._files))]
+        return [index / self.facts.rate for index in range(self._count)]
 
     def _frame(self, index: int) -> Frame:
+<<<<<<< HEAD
         picture = read_picture(self._files[index], self._limits)
         if self.facts.size is not None and picture.size != self.facts.size:
+=======
+        name, picture = self._picture(index)
+        if picture.size != self.facts.size:
+>>>>>>> files
             height, width = self.facts.size
             raise InputError(
-                f"{self._files[index]} has {picture.size[1]} x {picture.size[0]} pixels, the first {width} x {height}.",
+                f"{name} has {picture.size[1]} x {picture.size[0]} pixels, the first {width} x {height}.",
                 "Frames of a sequence must have one size.",
             )
         return Frame(index / self.facts.rate, picture.samples, picture.valid)
+
+    def _picture(self, index: int) -> tuple[object, Picture]:
+        """What to call it, and the picture."""
+        name = f"{self._source} page {index + 1}" if self._pages else self._files[index]
+        return name, read_picture(self._pages[index]() if self._pages else self._files[index], self._limits, name=name)
 
 
 def _by_number(path: Path) -> list[tuple[int, int, str]]:
@@ -222,7 +233,7 @@ def _by_number(path: Path) -> list[tuple[int, int, str]]:
 
 
 def open_reader(source: str, *, rate: float = 25.0, limits: Limits | None = None) -> Reader:
-    """Opens a video file, a folder of frames, a camera, `rtsp://...` or another address.
+    """Opens a video file, a folder of frames, a TIFF of several pages, a camera, `rtsp://...` or another address.
 
     Args:
         source: As the user named it. Cameras are `live:0`, `live:1`, ... by number, or `device:NAME`: /dev/video0 on
@@ -243,6 +254,9 @@ def open_reader(source: str, *, rate: float = 25.0, limits: Limits | None = None
         return SequenceReader(path, rate=rate, limits=limits)
     if not path.exists():
         raise InputError(f"{source} does not exist.", "Check the path.")
+    pages = tiff_frames(path, limits)
+    if len(pages) > 1:
+        return SequenceReader(path, rate=rate, limits=limits, pages=pages)
     return FileReader(path, max_pixels=limits.max_pixels)
 
 

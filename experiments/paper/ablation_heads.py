@@ -11,10 +11,11 @@ import numpy as np
 from camfuse_jax.config import Config, recipe
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.fusion.params import Params, load_params, save_params
-from camfuse_jax.system.files import array_digest, code_digest
+from camfuse_jax.system.files import array_digest
 from camfuse_jax.training.classifier import train_head
 from camfuse_jax.training.manifest import digest
 from paper.ablation_table import Variant
+from paper.inputs import code_digest
 
 CODE = ("cam.py", "config.py", "data", "images", "losses.py", "nets", "training")
 """What the trained weights depend on besides the settings; paths inside the package."""

@@ -20,8 +20,9 @@ from camfuse_jax.metrics.evaluate import count_right
 from camfuse_jax.metrics.protocol import ImageScores
 from camfuse_jax.metrics.registry import PAPER_METRICS, PICTURE_METRICS
 from camfuse_jax.metrics.table import ScoreTable, score
-from camfuse_jax.system.files import array_digest, code_digest, write_atomically
+from camfuse_jax.system.files import array_digest, write_atomically
 from camfuse_jax.training.manifest import digest
+from paper.inputs import code_digest
 
 KEYS = (*PAPER_METRICS, "Qabf", "MI", "NOISE", *PICTURE_METRICS)
 CODE = ("cam.py", "config.py", "fusion", "images", "metrics", "nets", "system/runtime.py")

@@ -19,12 +19,13 @@ from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params
 from camfuse_jax.images.read import read_gray
-from camfuse_jax.metrics.evaluate import choose_weights, folders_or_peers
+from camfuse_jax.metrics.evaluate import choose_weights
 from camfuse_jax.report.build import read_records
 from camfuse_jax.system.files import as_resource_error
 from paper.channel_maps import heatmap_figure, image_maps, last_maps
 from paper.comparison import comparison_figure
 from paper.curves import curves_figure, weights_figure
+from paper.inputs import folders_or_peers
 from paper.sheet import SheetRow, paginate, sheet_figure
 from paper.style import STYLE
 from paper.zoom import MAX_BOXES, check_box, find_boxes, parse_box

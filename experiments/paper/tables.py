@@ -15,11 +15,12 @@ from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion.params import load_params
 from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.compare import Significance, ranks, significance
-from camfuse_jax.metrics.evaluate import OURS, choose_weights, folders_or_peers, write_fused
+from camfuse_jax.metrics.evaluate import OURS, choose_weights, write_fused
 from camfuse_jax.metrics.export import protocol_lines, write_tables, write_texts
 from camfuse_jax.metrics.registry import PAPER_METRICS, PICTURE_METRICS
 from camfuse_jax.metrics.table import ScoreTable, score_folders
 from camfuse_jax.report.page import NAMES
+from paper.inputs import folders_or_peers
 from paper.published import EXTRA_KEYS, PUBLISHED, SOURCE
 
 Kind = Literal["published", "measured", "ours", "baseline"]

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 from command_line import environment, refused
 from small_nets import small_params
 
@@ -121,6 +122,25 @@ def test_sound_stays_in_step_where_the_beginning_is_cut(here, weights, suffix):
     assert times[0] == pytest.approx(0, abs=0.03)
     assert flash == pytest.approx(0.32, abs=0.03)  # the first pair is that at 0.48 s
     assert tone_begins(here / f"o{suffix}") == pytest.approx(flash, abs=0.03)
+
+
+def test_tiffs_of_several_pages_are_videos(here, weights, capsys):
+    ir = np.stack([20_000 + texture(index, seed=1).astype(np.uint16) * 9 for index in range(6)])
+    vis = np.stack([texture(index, seed=2) for index in range(6)])
+    tifffile.imwrite("ir.tif", ir, photometric="minisblack")
+    tifffile.imwrite("vis.tif", vis, photometric="minisblack")
+    arguments = ["fuse", "ir.tif", "vis.tif", "--fps", "10", "--weights", str(weights)]
+    assert main([*arguments, "-o", "o.mp4", "--dry-run"]) == 0
+    assert "6 frames" in capsys.readouterr().out
+    assert main([*arguments, "-o", "o.mp4"]) == 0
+    np.testing.assert_allclose(read_video(here / "o.mp4")[0], np.arange(6) / 10, atol=1e-4)
+    assert main([*arguments, "-o", "o", "--video"]) == 0
+    assert read_picture(here / "o" / "frame_000006.png").samples.dtype == np.uint16
+    write_video(here / "vis.mp4", vis, 10)
+    assert main(["fuse", "ir.tif", "vis.mp4", "--ir-fps", "10", "--weights", str(weights), "-o", "p.mp4"]) == 0
+    capsys.readouterr()
+    assert main(["fuse", "ir.tif", "vis.tif", "-o", "one.png", "--weights", str(weights)]) == 0
+    assert "6 pages or frames; the first is used; --video takes all" in capsys.readouterr().err
 
 
 def test_two_sequences_of_other_rates_with_constant_ranges(here, weights):

@@ -82,6 +82,11 @@ LAYOUTS = {
     ),
     "two infrared cameras": ("0_lwir.png 0_nir.png 0_rgb.png", [("0", "0_lwir.png", "0_rgb.png")]),
     "short- and middle-wave": ("9_swir.tif 9_mwir.tif 9_vis.tif", [("9", "9_mwir.tif", "9_vis.tif")]),
+    "FLIR's visual": (
+        "FLIR1.jpg FLIR1_visual.jpg FLIR2.jpg FLIR2_visual.jpg",
+        [("FLIR1", "FLIR1.jpg", "FLIR1_visual.jpg"), ("FLIR2", "FLIR2.jpg", "FLIR2_visual.jpg")],
+    ),
+    "only the thermal one named": ("a.png a_thermal.tif", [("a", "a_thermal.tif", "a.png")]),
     "ir_img": ("ir_img/1.png vis_img/1.png", [("1", "ir_img/1.png", "vis_img/1.png")]),
     "words run together": ("ThermalImages/1.png RGBImages/1.png", [("1", "ThermalImages/1.png", "RGBImages/1.png")]),
 }
@@ -150,12 +155,54 @@ def test_where_nothing_pairs_the_message_says_what_was_seen_and_what_would_pair_
     assert [pair.name for pair in find_pairing(tmp_path, pattern=pattern).pairs] == ["1", "2"]
 
 
+def test_where_nothing_pairs_images_below_are_counted(tmp_path):
+    why = find_pairing(_files(tmp_path, "shots/left/1.png shots/left/2.png shots/right/1.png")).why_nothing
+    assert "shots/left/ (2 images), shots/right/ (1 images)" in why
+
+
 def test_files_of_a_kind_that_is_not_read_are_named_beside_those_without_a_partner(tmp_path):
     root = _files(tmp_path, "ir/1.seq ir/2.xyz ir/3.png vis/1.png vis/2.png vis/3.png")
     pairing = find_pairing(root / "ir", root / "vis")
     assert [pair.name for pair in pairing.pairs] == ["3"]
     assert "vis/1.png has no partner: ir/1.seq is of a kind that is not read" in pairing.problems
     assert len(pairing.problems) == 2
+    (root / "ir/1.seq").write_bytes(b"FFF\0" * 99)
+    assert (
+        "is not read (its content: FLIR sequence (.seq, .csq))" in find_pairing(root / "ir", root / "vis").problems[0]
+    )
+    only = _files(tmp_path / "only", "ir/flight.csq vis/1.png")
+    (only / "ir/flight.csq").write_bytes(b"FFF\0" * 99)
+    assert ".csq (1) (its content: FLIR sequence" in find_pairing(only / "ir", only / "vis").why_nothing
+
+
+# Files of a folder, the pairs (infrared, visible) that they are, and how many problems there are.
+TABLES_IN_FOLDERS = {
+    "all": ("ir/1.npy ir/2.csv ir/3.npy vis/1.png vis/2.jpg", "1.npy+1.png 2.csv+2.jpg", 1),
+    "some": ("ir/1.npy ir/2.png ir/10_temp.npy vis/1.png vis/2.png", "1.npy+1.png 2.png+2.png", 1),
+    "beside the image": ("ir/1.jpg ir/1.csv ir/1.npy vis/1.png vis/1.csv", "1.jpg+1.png", 0),
+    "two forms of one table": ("ir/1.csv ir/1.npy vis/1.png", "1.npy+1.png", 0),
+    "of labels": ("ir/1.png ir/labels.csv vis/1.png vis/labels.csv vis/times.npy", "1.png+1.png", 0),
+    "words": ("1_thermal.npy 1_rgb.png 2_ir.csv 2_vis.png vis_2.npy", "1_thermal.npy+1_rgb.png 2_ir.csv+2_vis.png", 0),
+    "words of one kind": ("001_thermal.npy 001_rgb.png notes.csv", "001_thermal.npy+001_rgb.png", 0),
+    "letters": ("DJI_1_T.csv DJI_1_W.JPG", "DJI_1_T.csv+DJI_1_W.JPG", 0),
+    "both": ("ir/1.npy vis/1.npy", "1.npy+1.npy", 0),
+    "below": ("ir/a/1.csv ir/meta.csv vis/a/1.png vis/meta.csv", "1.csv+1.png", 0),
+    "one folder below each": ("ir/raw/1.png ir/log.csv vis/photos/1.png vis/log.csv", "1.png+1.png", 0),
+}
+
+
+@pytest.mark.parametrize("name", TABLES_IN_FOLDERS)
+def test_temperature_tables_pair_where_no_image_has_their_name(tmp_path, name):
+    files, pairs, problems = TABLES_IN_FOLDERS[name]
+    pairing = find_pairing(_files(tmp_path, files))
+    assert " ".join(f"{pair.ir.name}+{pair.vis.name}" for pair in pairing.pairs) == pairs
+    assert len(pairing.problems) == problems
+
+
+def test_a_pattern_takes_tables_too(tmp_path):
+    _files(tmp_path, "cam0_1.npy cam1_1.png cam1_1.npy cam0_2.csv cam1_2.png")
+    pairing = find_pairing(tmp_path, pattern=("cam0_{name}.npy", "cam1_{name}"))
+    assert [pair.ir.name for pair in pairing.pairs] == ["cam0_1.npy", "cam0_2.csv"]
 
 
 def test_a_link_to_itself_is_a_pair_that_fails_alone(tmp_path):
@@ -196,3 +243,6 @@ def test_columns_that_say_nothing_or_too_much_are_named(tmp_path):
         (tmp_path / "t.csv").write_text(content)
         with pytest.raises(InputError, match=message):
             read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(b"PK\3\4" + bytes(99))
+    with pytest.raises(InputError, match="Excel workbook"):
+        read_table(tmp_path / "t.csv")

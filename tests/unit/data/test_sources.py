@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from camfuse_jax.data.sources import ArraySource, CachedSource, ConcatSource, FileSource, PairSource, Source
+from camfuse_jax.data.sources import CachedSource, ConcatSource, FileSource, PairSource, Source
 from camfuse_jax.data.splits import find_pairs
 from camfuse_jax.errors import InputError
 from camfuse_jax.images.write import write_picture
@@ -42,7 +42,7 @@ def test_files_in_order(tmp_path):
         assert np.array_equal(source[number], image)
 
 
-@pytest.mark.parametrize("wrap", [ArraySource, lambda images: CachedSource(ArraySource(images)), FileSource])
+@pytest.mark.parametrize("wrap", [CachedSource, FileSource])
 @pytest.mark.parametrize("index", [-1, 2])
 def test_numbers_outside_are_refused(wrap, index):
     source = wrap(_images(2) if wrap is not FileSource else ["a", "b"])
@@ -63,7 +63,7 @@ def test_cache_reads_once_from_many_threads():
 
 def test_cached_images_cannot_be_overwritten_and_the_original_can():
     images = _images(1)
-    cached = CachedSource(ArraySource(images))
+    cached = CachedSource(images)
     with pytest.raises(ValueError, match="read-only"):
         cached[0][0, 0] = 1
     images[0][0, 0] = 1
@@ -80,19 +80,13 @@ def test_a_failed_read_is_tried_again(tmp_path):
 
 def test_concat_counts_through_empty_ones():
     first, second = _images(2), _images(3, seed=1)
-    source = ConcatSource(ArraySource(first), ArraySource([]), ArraySource(second))
+    source = ConcatSource(first, [], second)
     assert len(source) == 5
     for number, image in enumerate(first + second):
         assert np.array_equal(source[number], image)
     with pytest.raises(IndexError):
         source[5]
     assert len(ConcatSource()) == 0
-
-
-@pytest.mark.parametrize("bad", [np.zeros((2, 2)), np.zeros((2, 2, 1), np.uint8)])
-def test_arrays_must_be_gray_8_bit(bad):
-    with pytest.raises(InputError, match="Image 1 is"):
-        ArraySource([np.zeros((2, 2), np.uint8), bad])
 
 
 def test_pairs_from_files(tmp_path):
@@ -109,11 +103,11 @@ def test_pairs_from_files(tmp_path):
 
 
 def test_pairs_of_two_sizes_are_refused_by_name():
-    pairs = PairSource(["odd"], ArraySource([np.zeros((2, 3), np.uint8)]), ArraySource([np.zeros((3, 2), np.uint8)]))
+    pairs = PairSource(["odd"], [np.zeros((2, 3), np.uint8)], [np.zeros((3, 2), np.uint8)])
     with pytest.raises(InputError, match="Pair odd: ir is 2 x 3, vis is 3 x 2"):
         pairs[0]
 
 
 def test_pairs_need_both_sides():
     with pytest.raises(InputError, match="1 names, 1 infrared and 0 visible"):
-        PairSource(["a"], ArraySource(_images(1)), ArraySource([]))
+        PairSource(["a"], _images(1), [])

@@ -78,7 +78,7 @@ def test_each_attack_is_refused_by_name_within_two_seconds_and_one_gib(attacks):
 
 def test_a_stack_is_counted_without_reading_its_pages(attacks):
     picture = read_picture(attacks[1] / "pages.tif")
-    assert "10000 pages or frames; the first is used" in picture.notes
+    assert "10000 pages or frames; the first is used; --video takes all" in picture.notes
     assert picture.size == (48, 64)
 
 

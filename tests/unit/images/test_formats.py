@@ -75,6 +75,8 @@ NAMES = {
     "ZIP archive": b"PK\x03\x04" + bytes(50),
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(50),
     "Photoshop": b"8BPS" + bytes(50),
+    "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+    "web page": b"<!DOCTYPE html><html>not found</html>",
 }
 
 

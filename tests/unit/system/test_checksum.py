@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from paper.inputs import code_digest
 
-from camfuse_jax.system.files import array_digest, code_digest
+from camfuse_jax.system.files import array_digest
 
 ARRAYS = {"a": np.zeros((2, 3), np.float32), "b": np.arange(4, dtype=np.int32)}
 

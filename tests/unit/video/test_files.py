@@ -1,9 +1,11 @@
 """Readers and writers of files."""
 
+import struct
 import sys
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from camfuse_jax.errors import InputError, ResourceError, UsageError
@@ -122,6 +124,96 @@ def test_a_folder_is_ordered_by_number(tmp_path):
     write_picture(tmp_path / "frame_11.png", np.zeros((5, 4), np.uint8))
     with pytest.raises(InputError, match=r"frame_11\.png"):
         list(open_reader(str(tmp_path)).frames())
+
+
+def _pages(stack):
+    return [(frame.time, frame.samples) for frame in stack.frames()]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bigtiff": True},
+        {"byteorder": ">", "rowsperstrip": 5},
+        {"compression": "zlib", "tile": (16, 16)},
+        {"imagej": True, "dtype": np.uint8},
+    ],
+    ids=["plain", "big", "strips", "tiles", "ImageJ"],
+)
+@pytest.mark.parametrize("color", [False, True])
+def test_the_pages_of_a_tiff_are_frames(tmp_path, options, color):
+    shape = (4, 40, 56, 3) if color else (4, 40, 56)
+    samples = np.random.default_rng(0).integers(0, 60_000, shape).astype(np.uint16)
+    samples = samples.astype(options.get("dtype", np.uint16))
+    kind = {} if "imagej" in options else {"photometric": "rgb" if color else "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", samples, **options, **kind)
+    reader = open_reader(str(tmp_path / "a.tif"), rate=4)
+    assert (reader.facts.size, reader.facts.duration, reader.times()) == ((40, 56), 1, [0, 0.25, 0.5, 0.75])
+    times, frames = zip(*_pages(reader), strict=True)
+    assert list(times) == reader.times()
+    np.testing.assert_array_equal(frames, samples)
+    np.testing.assert_array_equal(reader.near([0.6])[0].samples, samples[2])
+
+
+def test_smaller_copies_in_a_tiff_are_no_frames(tmp_path):
+    samples = np.random.default_rng(0).random((3, 40, 56), np.float32)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for page in samples:
+            writer.write(page, contiguous=False)
+            writer.write(page[::2, ::2], subfiletype=1, contiguous=False)
+    np.testing.assert_array_equal([frame for _, frame in _pages(open_reader(str(tmp_path / "a.tif")))], samples)
+
+
+def test_a_page_that_differs_or_is_damaged_is_named(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(np.zeros((4, 5), np.uint8), contiguous=False)
+        writer.write(np.zeros((4, 6), np.uint8), contiguous=False)
+    with pytest.raises(InputError, match=r"a\.tif page 2 has 6 x 4 pixels, the first 5 x 4"):
+        list(open_reader(str(path)).frames())
+    tifffile.imwrite(
+        path,
+        np.random.default_rng(0).integers(0, 255, (3, 40, 56)).astype(np.uint8),
+        compression="zlib",
+        photometric="minisblack",
+    )
+    with tifffile.TiffFile(path) as tiff:
+        at, length = tiff.pages[1].dataoffsets[0], tiff.pages[1].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[at : at + length] = bytes(length)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.tif page 2 cannot be decoded"):
+        list(open_reader(str(path)).frames())
+
+
+def test_pages_that_claim_more_than_the_file_holds_are_refused(tmp_path):
+    """Each page is made of the bytes that it points to: 2,000 strips that are all of the file would be 2,000 files."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((2, 2000, 100), np.uint8), rowsperstrip=1, photometric="minisblack")
+    with tifffile.TiffFile(path) as tiff:
+        offsets, counts = (tiff.pages[1].tags[code] for code in (273, 279))
+    content = bytearray(path.read_bytes())
+    form = {3: "<2000H", 4: "<2000I"}
+    struct.pack_into(form[counts.dtype], content, counts.valueoffset, *[min(len(content), 65_535)] * 2000)
+    struct.pack_into(form[offsets.dtype], content, offsets.valueoffset, *[8] * 2000)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.tif has a page that claims more than the file holds"):
+        list(open_reader(str(path)).frames())
+
+
+def test_a_folder_of_temperature_tables_is_a_sequence(tmp_path):
+    for index in range(3):
+        np.save(tmp_path / f"{index}.npy", np.full((4, 4), 20.0 + index, np.float32) + np.eye(4, dtype=np.float32))
+    assert [frame.samples[0, 1] for frame in open_reader(str(tmp_path)).frames()] == [20, 21, 22]
+    write_picture(tmp_path / "a.png", np.arange(16, dtype=np.uint8).reshape(4, 4))
+    assert len(list(open_reader(str(tmp_path)).frames())) == 1  # tables beside images say something about them
+
+
+def test_a_makers_own_sequence_is_named(tmp_path):
+    (tmp_path / "flight.seq").write_bytes(b"FFF\0" + bytes(999))
+    with pytest.raises(InputError, match=r"flight\.seq is a FLIR sequence .* Export its frames"):
+        open_reader(str(tmp_path / "flight.seq"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all" * 99])
