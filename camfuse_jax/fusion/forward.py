@@ -119,7 +119,7 @@ def encode(params: Params, ir_unit: Pixels, vis_unit: Pixels, size: Size | None 
 
 def _over_features(
     params: Params, images: tuple[Pixels, Pixels], size: Size | None, work: spatial.Work, bases: spatial.Cells
-) -> tuple[spatial.Cells, ...]:
+) -> tuple[spatial.Cells, spatial.Cells]:
     fixed = all(isinstance(length, int) for length in bases.shape)
     if params.net.kind == "shallow" and fixed and jax.default_backend() == "cpu":
         return over_strips(params.encoder, jnp.concatenate(images) * 2 - 1, bases, work)

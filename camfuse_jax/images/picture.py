@@ -204,9 +204,8 @@ def _frame(flat: Num[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"] | None:
         corners = {int(labels[at]) for at in ((0, 0), (0, -1), (-1, 0), (-1, -1))} - {0}
         outside = np.isin(labels, list(corners))
         if slack:  # single pixels that JPEG moved farther than that
-            parts, _ = ndimage.label(~outside)
-            sizes = np.bincount(parts.ravel())
-            outside |= sizes[parts] < _SPECK
+            ndimage.label(~outside, output=labels)
+            outside |= np.bincount(labels.ravel())[labels] < _SPECK
         scene = ~outside
         count = int(scene.sum())
         if outside.mean() < _FRAME_SHARE or count < _SCENE_SHARE * scene.size:

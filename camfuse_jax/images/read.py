@@ -17,9 +17,6 @@ from PIL import Image
 
 from camfuse_jax.errors import InputError
 from camfuse_jax.images import decode
-<<<<<<< HEAD
-from camfuse_jax.images.bounds import READ_KINDS, Header, Limits, check_bytes, check_header, check_pixels, kind_of
-=======
 from camfuse_jax.images.bounds import (
     READ_KINDS,
     Header,
@@ -30,7 +27,6 @@ from camfuse_jax.images.bounds import (
     frames_of_tiff,
     kind_of,
 )
->>>>>>> files
 from camfuse_jax.images.decode import (
     PILLOW,
     Decoded,

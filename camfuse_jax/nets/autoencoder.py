@@ -168,8 +168,8 @@ def over_strips(
     params: Mapping[str, Any],
     image_sym: Images,
     maps: Float[Array, "m h4 w4 1"],
-    work: Callable[[Features, Float[Array, "m s w4 1"]], tuple[Float[Array, "m s w4 1"], ...]],
-) -> tuple[Float[Array, "m h4 w4 1"], ...]:
+    work: Callable[[Features, Float[Array, "m s w4 1"]], tuple[Float[Array, "m s w4 1"], Float[Array, "m s w4 1"]]],
+) -> tuple[Float[Array, "m h4 w4 1"], Float[Array, "m h4 w4 1"]]:
     """Works on a shallow encoder's features a few rows at a time: they stay in the cache, a third of the time on a CPU.
 
     Args:
@@ -186,13 +186,17 @@ def over_strips(
     cells = jnp.pad(space_to_depth(_with_margin(image_sym, SHRINK), SHRINK), below, mode="edge")
     maps = jnp.pad(maps, below, mode="edge")
 
-    def strip(top: Array) -> tuple[Array, ...]:
+    def strip(top: Array) -> tuple[Array, Array]:
         read = jax.lax.dynamic_slice_in_dim(cells, top, rows + 2, axis=1)
-        features = _signed(_linear(bands, cells.dtype).apply({"params": params["conv"]}, read))
+        linear: Any = _linear(bands, cells.dtype).apply({"params": params["conv"]}, read)
+        features = _signed(linear)
         return work(features, jax.lax.dynamic_slice_in_dim(maps, top, rows, axis=1))
 
-    results = jax.lax.map(strip, rows * jnp.arange(strips))
-    return tuple(jnp.moveaxis(x, 0, 1).reshape(count, strips * rows, width, 1)[:, :height] for x in results)
+    def joined(x: Array) -> Array:
+        return jnp.moveaxis(x, 0, 1).reshape(count, strips * rows, width, 1)[:, :height]
+
+    first, second = jax.lax.map(strip, rows * jnp.arange(strips))
+    return joined(first), joined(second)
 
 
 def _signed(x: Float[Array, "n h w b"]) -> Features:

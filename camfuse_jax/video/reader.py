@@ -207,13 +207,8 @@ class SequenceReader:
         return [index / self.facts.rate for index in range(self._count)]
 
     def _frame(self, index: int) -> Frame:
-<<<<<<< HEAD
-        picture = read_picture(self._files[index], self._limits)
-        if self.facts.size is not None and picture.size != self.facts.size:
-=======
         name, picture = self._picture(index)
-        if picture.size != self.facts.size:
->>>>>>> files
+        if self.facts.size is not None and picture.size != self.facts.size:
             height, width = self.facts.size
             raise InputError(
                 f"{name} has {picture.size[1]} x {picture.size[0]} pixels, the first {width} x {height}.",
