@@ -98,7 +98,7 @@ class Options:
     """
 
     stage: Stage
-    preset: Literal["default", "fast", "paper", "learned", "ablation", "tiny"] = "default"
+    preset: Literal["default", "fast", "paper", "learned", "ablation", "reproduction", "tiny"] = "default"
     dataset: str | None = None
     workdir: pathlib.Path = pathlib.Path("runs/default")
     data: pathlib.Path | None = None

@@ -56,7 +56,7 @@ def ablate(
     chosen = choose_weights(workdir, weights)
     ours = with_rule(load_params(chosen), rule)
     out = out or workdir.workdir / f"ablate-{workdir.label}"
-    _keep_compiled(out / "compiled")
+    keep_compiled(out / "compiled")
     pairs = list(workdir.pairs("test"))
     scorer = Scorer(pairs, out / "scores")
     variants: list[Variant] = []
@@ -108,9 +108,9 @@ def without_training(ours: Params) -> Iterator[Variant]:
     yield Variant("sum of features", "rule", (with_rule(ours, "add"),))
     yield Variant("maximum of features", "rule", (with_rule(ours, "max"),))
     yield Variant("untrained head, zero: all weights equal", "control", (_with_weights(ours, np.zeros_like(own)),))
-    untrained = tuple(_untrained(ours, seed) for seed in range(_DRAWS))
-    yield Variant("untrained classifier, random head", "control", untrained, classifies=True)
-    as_large = tuple(_with_weights(ours, _scaled_as(p.class_weights, own)) for p in untrained)
+    starts = tuple(untrained(ours, seed) for seed in range(_DRAWS))
+    yield Variant("untrained classifier, random head", "control", starts, classifies=True)
+    as_large = tuple(_with_weights(ours, _scaled_as(p.class_weights, own)) for p in starts)
     yield Variant("random head, as large as ours", "control", as_large)
     yield Variant("both images' weights equal", "control", (_with_weights(ours, own.mean(axis=0, keepdims=True)),))
     shuffled = tuple(_with_weights(ours, _shuffle(own, seed)) for seed in range(_DRAWS))
@@ -154,7 +154,7 @@ def _with_weights(params: Params, class_weights: np.ndarray) -> Params:
     return params.replace(classifier={**params.classifier, "head": {"kernel": kernel}})
 
 
-def _untrained(ours: Params, seed: int) -> Params:
+def untrained(ours: Params, seed: int) -> Params:
     """A classifier as it is before training, its head at He's usual random start instead of zero."""
     classifier = init_classifier(ours.net, seed=seed)
     shape = classifier["head"]["kernel"].shape
@@ -171,7 +171,7 @@ def _shuffle(class_weights: np.ndarray, seed: int) -> np.ndarray:
     return class_weights[:, np.random.default_rng(seed).permutation(class_weights.shape[1])]
 
 
-def _keep_compiled(folder: Path) -> None:
+def keep_compiled(folder: Path) -> None:
     """Seeds of one recipe are one program: it is compiled once, and not again by a run that goes on."""
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -33,14 +33,13 @@ def figures(options: Any) -> None:
 
 
 def ablate(options: Any) -> None:
-    """Stage `ablate`: Table 3 and the controls."""
+    """Stage `ablate`: Table 3 and the controls; with preset `reproduction` the table of docs/reproduction.md."""
+    common = {"out": options.out, "weights": options.weights, "seeds": options.seeds}
+    if options.preset == "reproduction":
+        from paper.reproduction import reproduce
+
+        reproduce(options.config, options.workdir_of_data, **common)
+        return
     from paper.ablation import ablate as run
 
-    run(
-        options.config,
-        options.workdir_of_data,
-        out=options.out,
-        weights=options.weights,
-        rule=options.rule,
-        seeds=options.seeds,
-    )
+    run(options.config, options.workdir_of_data, rule=options.rule, **common)

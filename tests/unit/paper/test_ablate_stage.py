@@ -127,7 +127,7 @@ def test_a_head_is_trained_once_for_its_recipe_and_seed(tmp_path, monkeypatch):
 def test_the_stage_goes_on_without_training_or_scoring_twice(tmp_path, monkeypatch, capsys, counted):
     save_params(tmp_path / "small.safetensors", small_params())
     workdir = Workdir(tmp_path, str(_dataset(tmp_path / "toy")))
-    monkeypatch.setattr("paper.ablation._keep_compiled", lambda folder: None)  # a setting of the process
+    monkeypatch.setattr("paper.ablation.keep_compiled", lambda folder: None)  # a setting of the process
     length = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 8, "crop": 16, "stride": 16, "distance_from_epoch": 0}
     recipe = ClassifierConfig(**length, distance_weight=0.3, channel_size=0.0)
     settings = {"weights": str(tmp_path / "small.safetensors"), "seeds": 2, "out": tmp_path / "out"}
