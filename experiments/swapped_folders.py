@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import tyro
 
-from camfuse_jax.batch.inspect import Swap, swap_evidence, swap_probability
+from camfuse_jax.batch.inspect import Swap, swap_evidence, swap_verdict
 from camfuse_jax.data.splits import find_pairs, pairs_of_split
 from camfuse_jax.fusion.params import SHIPPED, load_params
 from camfuse_jax.images.read import read_picture
@@ -53,7 +53,7 @@ def main(options: Options) -> None:
             for sign in (1, -1):
                 drawn = (rng.choice(len(known), options.pairs, replace=False) for _ in range(options.folders))
                 alarms = [
-                    swap_probability([Swap(sign * known[i].certain, sign * known[i].log_odds) for i in chosen]) > 0.5
+                    swap_verdict([Swap(sign * known[i].certain, sign * known[i].log_odds) for i in chosen]) == "swapped"
                     for chosen in drawn
                 ]
                 row.append(f"{100 * np.mean(alarms):.1f}")
