@@ -63,4 +63,5 @@ def _scene_of(pair: PreparedPair) -> tuple[np.ndarray, np.ndarray]:
 def _block_means(image: np.ndarray) -> np.ndarray:
     size = min(_BLOCK, *image.shape)
     rows, cols = (side // size for side in image.shape)
-    return image[: rows * size, : cols * size].reshape(rows, size, cols, size).mean(axis=(1, 3), dtype=np.float64)
+    bands = image[: rows * size].reshape(rows, size, -1).sum(axis=1, dtype=np.float64)  # rows first: whole vectors
+    return bands[:, : cols * size].reshape(rows, cols, size).sum(axis=2) / size**2

@@ -39,7 +39,7 @@ def test_help_lists_every_option(run, tmp_path):
     assert [name for name in listed if not re.search(rf"{re.escape(name)}(?![-\w.])", done.stdout)] == []
     for text in (
         "{data,ae,cls,fuse,eval,table,figures,report,ablate,export,convert,parity,bench,all}",
-        "{default,fast,paper,learned,ablation,tiny}",
+        "{default,fast,paper,learned,ablation,reproduction,tiny}",
     ):
         assert text in done.stdout
 
