@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from paper import reproduction, reproduction_scores
+from paper import ablation_heads, reproduction, reproduction_scores
 from paper.published import PUBLISHED
 from paper.reproduction import reproduce
 from paper.reproduction_page import with_tables
@@ -163,6 +163,28 @@ def _dataset(folder):
             write_picture(folder / kind / f"{name}.png", image)
     (folder / "splits.json").write_text('{"train": ["p0"], "test": ["p0", "p1"]}')
     return folder
+
+
+def test_heads_trained_with_and_without_the_distance_loss_are_rows(tmp_path, monkeypatch):
+    trained = []
+
+    def train(config, workdir, autoencoder, *, folder, identity):
+        trained.append((config.cls.distance_weight, config.seed))
+        return small_params(config.net, seed=len(trained), fusion=config.fusion)
+
+    monkeypatch.setattr(ablation_heads, "train_head", train)
+    workdir = Workdir(tmp_path, str(_dataset(tmp_path / "toy")))
+    block = reproduction._retrained(PRESETS["reproduction"](), workdir, small_params(), tmp_path / "heads", 2)
+    assert trained == [(0.3, 0), (0.3, 1), (0.0, 0), (0.0, 1)]
+    assert [(head.name, head.seed) for head in block.heads] == [
+        *((RETRAINED, seed) for seed in range(2)),
+        *((WITHOUT_LDF, seed) for seed in range(2)),
+    ]
+    rows = block_weights(block, np.ones((4, 2, 6)))
+    assert len(rows) == 4 * len(READINGS)
+    for index, head in enumerate(block.heads):
+        expected = small_params(seed=1 + index).channel_weights
+        np.testing.assert_allclose(rows[Row("shallow", "eq5", head.name), head.seed], expected, rtol=1e-6)
 
 
 def test_the_stage_scores_learned_features_where_there_are_some(tmp_path, monkeypatch, capsys):
