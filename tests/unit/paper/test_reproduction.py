@@ -52,7 +52,6 @@ def test_trained_rows_are_what_the_rules_of_the_package_give(block):
     fused = fuse_rows(block, ir, vis)
     assert len(fused) == len(READINGS) * 9 + 3
     expected = {
-        Row("tiny", "eq5", TRAINED): FusionConfig(rule="eq5"),
         Row("tiny", "eq5-pooled", TRAINED): FusionConfig(rule="eq5-pooled"),
         Row("tiny", "eq5-contribution, brightness kept", TRAINED): FusionConfig("eq5-contribution", brightness="kept"),
         Row("tiny", "sum of features, brightness kept", NONE): FusionConfig(rule="add", brightness="kept"),
@@ -86,12 +85,17 @@ def test_a_stopped_run_goes_on_and_damage_is_noticed(block, tmp_path, monkeypatc
     calls = []
     own = reproduction_scores.score_methods
     monkeypatch.setattr(reproduction_scores, "score_methods", lambda *a, **s: calls.append(len(a[0])) or own(*a, **s))
-    small = block._replace(heads=block.heads[:2], classifiers=block.classifiers[:1])
+    small, row = block._replace(heads=block.heads[:2], classifiers=block.classifiers[:1]), Row("tiny", "eq5", TRAINED)
+    monkeypatch.setattr(
+        reproduction_scores, "fuse_rows", lambda block, ir, vis, buckets: {(row, 0): vis // 2 + ir // 2}
+    )
+    monkeypatch.setattr(reproduction_scores, "pointing", lambda *a, **s: {"CAM": 0.5, "area": 0.25})
     first = list(score_block(small, _pairs(), tmp_path))
     assert sum(calls) == 2
     assert list(score_block(small, _pairs(), tmp_path)) == first
     assert sum(calls) == 2
-    assert first[0].pointing.keys() >= {"CAM", "area"}
+    assert first[0].pointing == {"CAM": 0.5, "area": 0.25}
+    assert first[0].scores[row, 0]["EN"] > 0
     path = sorted(tmp_path.iterdir())[0]
     path.write_text(path.read_text().replace('"EN": ', '"EN": 1', 1))
     assert list(score_block(small, _pairs(), tmp_path)) == first
