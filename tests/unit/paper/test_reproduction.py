@@ -54,7 +54,6 @@ def test_trained_rows_are_what_the_rules_of_the_package_give(block):
     expected = {
         Row("tiny", "eq5-pooled", TRAINED): FusionConfig(rule="eq5-pooled"),
         Row("tiny", "eq5-contribution, brightness kept", TRAINED): FusionConfig("eq5-contribution", brightness="kept"),
-        Row("tiny", "sum of features, brightness kept", NONE): FusionConfig(rule="add", brightness="kept"),
     }
     for row, config in expected.items():
         whole = np.asarray(fuse_arrays(block.params.replace(fusion=config), ir, vis))
