@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from paper import reproduction, reproduction_scores
+from paper import ablation_heads, reproduction, reproduction_scores
 from paper.published import PUBLISHED
 from paper.reproduction import reproduce
 from paper.reproduction_page import with_tables
@@ -52,10 +52,8 @@ def test_trained_rows_are_what_the_rules_of_the_package_give(block):
     fused = fuse_rows(block, ir, vis)
     assert len(fused) == len(READINGS) * 9 + 3
     expected = {
-        Row("tiny", "eq5", TRAINED): FusionConfig(rule="eq5"),
         Row("tiny", "eq5-pooled", TRAINED): FusionConfig(rule="eq5-pooled"),
         Row("tiny", "eq5-contribution, brightness kept", TRAINED): FusionConfig("eq5-contribution", brightness="kept"),
-        Row("tiny", "sum of features, brightness kept", NONE): FusionConfig(rule="add", brightness="kept"),
     }
     for row, config in expected.items():
         whole = np.asarray(fuse_arrays(block.params.replace(fusion=config), ir, vis))
@@ -86,12 +84,17 @@ def test_a_stopped_run_goes_on_and_damage_is_noticed(block, tmp_path, monkeypatc
     calls = []
     own = reproduction_scores.score_methods
     monkeypatch.setattr(reproduction_scores, "score_methods", lambda *a, **s: calls.append(len(a[0])) or own(*a, **s))
-    small = block._replace(heads=block.heads[:2], classifiers=block.classifiers[:1])
+    small, row = block._replace(heads=block.heads[:2], classifiers=block.classifiers[:1]), Row("tiny", "eq5", TRAINED)
+    monkeypatch.setattr(
+        reproduction_scores, "fuse_rows", lambda block, ir, vis, buckets: {(row, 0): vis // 2 + ir // 2}
+    )
+    monkeypatch.setattr(reproduction_scores, "pointing", lambda *a, **s: {"CAM": 0.5, "area": 0.25})
     first = list(score_block(small, _pairs(), tmp_path))
     assert sum(calls) == 2
     assert list(score_block(small, _pairs(), tmp_path)) == first
     assert sum(calls) == 2
-    assert first[0].pointing.keys() >= {"CAM", "area"}
+    assert first[0].pointing == {"CAM": 0.5, "area": 0.25}
+    assert first[0].scores[row, 0]["EN"] > 0
     path = sorted(tmp_path.iterdir())[0]
     path.write_text(path.read_text().replace('"EN": ', '"EN": 1', 1))
     assert list(score_block(small, _pairs(), tmp_path)) == first
@@ -163,6 +166,28 @@ def _dataset(folder):
             write_picture(folder / kind / f"{name}.png", image)
     (folder / "splits.json").write_text('{"train": ["p0"], "test": ["p0", "p1"]}')
     return folder
+
+
+def test_heads_trained_with_and_without_the_distance_loss_are_rows(tmp_path, monkeypatch):
+    trained = []
+
+    def train(config, workdir, autoencoder, *, folder, identity):
+        trained.append((config.cls.distance_weight, config.seed))
+        return small_params(config.net, seed=len(trained), fusion=config.fusion)
+
+    monkeypatch.setattr(ablation_heads, "train_head", train)
+    workdir = Workdir(tmp_path, str(_dataset(tmp_path / "toy")))
+    block = reproduction._retrained(PRESETS["reproduction"](), workdir, small_params(), tmp_path / "heads", 2)
+    assert trained == [(0.3, 0), (0.3, 1), (0.0, 0), (0.0, 1)]
+    assert [(head.name, head.seed) for head in block.heads] == [
+        *((RETRAINED, seed) for seed in range(2)),
+        *((WITHOUT_LDF, seed) for seed in range(2)),
+    ]
+    rows = block_weights(block, np.ones((4, 2, 6)))
+    assert len(rows) == 4 * len(READINGS)
+    for index, head in enumerate(block.heads):
+        expected = small_params(seed=1 + index).channel_weights
+        np.testing.assert_allclose(rows[Row("shallow", "eq5", head.name), head.seed], expected, rtol=1e-6)
 
 
 def test_the_stage_scores_learned_features_where_there_are_some(tmp_path, monkeypatch, capsys):
