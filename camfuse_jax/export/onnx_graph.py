@@ -19,7 +19,7 @@ class Graph:
             import onnx
         except ImportError as error:
             raise UsageError("ONNX export needs the package onnx.", "Run `pip install '.[export]'`.") from error
-        self._onnx = onnx
+        self._onnx: Any = onnx
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
 
