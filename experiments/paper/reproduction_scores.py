@@ -28,10 +28,11 @@ from camfuse_jax.metrics.registry import PAPER_METRICS
 from camfuse_jax.metrics.table import score_methods
 from camfuse_jax.nets.build import make_classifier, make_decoder
 from camfuse_jax.nets.layers import Size, features_size, inside
-from camfuse_jax.system.files import array_digest, code_digest, write_atomically
+from camfuse_jax.system.files import array_digest, write_atomically
 from camfuse_jax.training.manifest import digest
 from paper.ablation import untrained
 from paper.ablation_scores import CODE
+from paper.inputs import code_digest
 from paper.pointing import pointing
 
 KEYS = (*PAPER_METRICS, "Qabf")
