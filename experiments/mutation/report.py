@@ -36,7 +36,7 @@ MUTATIONS = [
         ('"higher": "↑", "lower": "↓"', '"higher": "↑", "lower": "↑"'),
         ("rows={image: table.rows[image]}", "rows=table.rows"),
         ("f\"{test.wins} of {test.images}\"", "f\"{test.losses} of {test.images}\""),
-        ("None if None in mean_ranks else mean_ranks", "mean_ranks"),
+        ("mean_ranks if len(mean_ranks) == len(tables) else None", "mean_ranks"),
         ("ranks(tables) if len(tables) > 1 else {tables[0].method: {}}", "ranks(tables)"),
     ),
     *mutations_of(
@@ -75,7 +75,7 @@ MUTATIONS = [
         ("_SMOOTH_SIDE = 320", "_SMOOTH_SIDE = 32"),
         ("0.25 + 0.75 * heat, side", "0.25 + 0 * heat, side"),
         ('"kept": "#4be08a"', '"kept": "#ff4d6d"'),
-        ("iterations=4) & ~ndimage.binary_dilation(area, iterations=2)", "iterations=4)"),
+        ("for steps in (2, 4))", "for steps in (1, 4))"),
         ("np.rint((1 - share) * gray + share * color)", "np.rint(gray + share * color)"),
     ),
     *mutations_of(
