@@ -12,7 +12,7 @@ import torch
 from camfuse_jax import cam, losses
 from camfuse_jax.config import Config
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.nets.build import make_classifier, make_encoder
+from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
 from camfuse_jax.training import autoencoder
 from camfuse_jax.training import classifier as train_classifier
 from camfuse_jax.training import step as parallel
@@ -53,7 +53,8 @@ def _autoencoder_losses(config: Config, params: Params, image: np.ndarray, label
         return _as_model(nchw(image), model)
 
     def restored(tree: Any) -> jax.Array:
-        return autoencoder.reconstruct(config, tree, image)
+        features, _ = make_encoder(config.net).apply({"params": tree["encoder"]}, image)
+        return make_decoder(config.net).apply({"params": tree["decoder"]}, features, image.shape[1:3])[0]
 
     return {
         "L_pixel (Eq. 8)": (
