@@ -228,8 +228,8 @@ def _parse(content: bytes, *, where: str, known: bool = False) -> Params:
 def _check(arrays: Mapping[str, np.ndarray], net: NetConfig, *, where: str) -> None:
     """Compares arrays with those of the network they claim to be."""
     wanted = flax.traverse_util.flatten_dict(abstract_params(net), sep="/")
-    told = mismatch(wanted, arrays)
-    if told:
-        raise CheckpointError(f"{where} does not fit the network it names ({told}).")
+    difference = mismatch(wanted, arrays)
+    if difference:
+        raise CheckpointError(f"{where} does not fit the network it names ({difference}).")
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise CheckpointError(f"{where} holds values that are not finite.")

@@ -139,12 +139,12 @@ def _undefined_lines(tables: Sequence[ScoreTable]) -> list[str]:
     images: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (reason, name), who in methods.items():
         images.setdefault((reason, tuple(who)), []).append(name)
-    told = [
+    remarks = [
         f"- {listing(names)}: {reason} ({'all' if len(who) == len(tables) else listing(who)})"
         for (reason, who), names in images.items()
     ]
     head = f"† mean over the images for which the metric is defined ({MISSING}: none). Not defined:"
-    return ["", head, *told] if told else []
+    return ["", head, *remarks] if remarks else []
 
 
 def _details(tables: Sequence[ScoreTable]) -> str:

@@ -128,9 +128,9 @@ def _processor() -> str:
     """Short name for what this machine's processor can do."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        told = "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+        description = "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
     except OSError:
         import platform
 
-        told = f"{platform.machine()} {platform.processor()}"
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+        description = f"{platform.machine()} {platform.processor()}"
+    return hashlib.sha256(description.encode()).hexdigest()[:12]

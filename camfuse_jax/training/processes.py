@@ -63,12 +63,12 @@ def in_leader(action: Callable[[], _T]) -> _T | None:
                 result = action()
         except CamfuseError as error:
             failed = error
-    told = _tell(failed)
+    failure = _tell(failed)
     if failed is not None:
         failed.everywhere = True
         raise failed
-    if told:
-        raise _repeated(**told)
+    if failure:
+        raise _repeated(**failure)
     return result
 
 
