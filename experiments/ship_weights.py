@@ -19,6 +19,10 @@ LIMITS = (
     "Registered pairs only. The classifier knows the cameras of its training lists: on others it may be wrong, and "
     "with it the class maps. See docs/method.md, section 6."
 )
+PAPER_RULE = (
+    "The paper's own rule on features learned from a random start, for comparisons; `fast` gives the better picture. "
+    "See docs/reproduction.md."
+)
 WEIGHTS = pathlib.Path(__file__).parent.parent / "camfuse_jax" / "weights"
 
 
@@ -57,9 +61,9 @@ def list_scores(workdir: pathlib.Path) -> dict[str, Any]:
 
 
 def make_card(
-    workdir: pathlib.Path, scored: pathlib.Path, dataset: str, sha256: str, former: dict[str, Any]
+    workdir: pathlib.Path, scored: pathlib.Path, dataset: str, sha256: str, former: dict[str, Any], fusion: FusionConfig
 ) -> dict[str, object]:
-    """What travels with the weights; `former` is the card they had."""
+    """What travels with the weights; `former` is the card they had, `fusion` the rule they are used with."""
     stage = workdir / f"cls-{dataset}"
     commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     config = json.loads((stage / "config.json").read_text())
@@ -72,16 +76,17 @@ def make_card(
         "seed": config["ae"]["seed"],
         "recipe": {**config, "ae": ae_recipe},
         "data": {
-            "ae": "8,000 photographs (COCO first, docs/datasets.md) and the train lists of TNO and RoadScene",
+            "ae": "8,000 photographs (COCO first, docs/datasets.md)"
+            + (" and the train lists of TNO and RoadScene" if ae_recipe["ae"]["pair_images"] else ""),
             "cls": "the train lists of both data sets in one folder"
             if dataset == "both"
             else f"the train list of {dataset}",
         },
         "training": {"ae": ae_log, "cls": training_log(stage)},
-        "fusion": dataclasses.asdict(FusionConfig()),
+        "fusion": dataclasses.asdict(fusion),
         "cost": f"auto-encoder {_minutes(ae_log)}, classifier {_minutes(training_log(stage))}, by the rates at their "
         "end, on two processor threads, no GPU",
-        "limits": LIMITS,
+        "limits": LIMITS if fusion.rule == "spatial" else f"{PAPER_RULE} {LIMITS}",
         "scores": list_scores(scored),
     }
 
@@ -174,9 +179,11 @@ def main() -> None:
             continue
         target = WEIGHTS / f"{name}.safetensors"
         params = load_params(arguments.workdir / f"cls-{dataset}" / "params.safetensors")
-        save_params(target, dataclasses.replace(params, fusion=FusionConfig()))  # the settings of today
+        # The settings of today; features from a random start are for the rule that they were trained for.
+        fusion = FusionConfig() if params.net.init == "lapped" else params.fusion
+        save_params(target, dataclasses.replace(params, fusion=fusion))
         sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
-        cards[name] = make_card(arguments.workdir, scored, dataset, sha256, cards.get(name, {}))
+        cards[name] = make_card(arguments.workdir, scored, dataset, sha256, cards.get(name, {}), fusion)
         print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
     path.write_text(json.dumps(cards, indent=1) + "\n")
     write_model_cards()

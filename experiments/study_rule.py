@@ -4,13 +4,15 @@
 middle 256 x 320 pixels of ten pairs of the `train` list that are large enough, drawn with seed 0. No test list is read.
 The last column adds EN, AG, SCD, SSIM, VIF and Qabf, each less the default's, in units of its standard deviation over
 the methods at the head of the table on the same crops.
+
+With `--noise` it prints instead what noise drawn on one image does to the result of the weights `fast`.
 """
 
 import argparse
 import dataclasses
 import pathlib
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -47,6 +49,16 @@ SETTINGS = {
     "base_sigma 32": {"base_sigma": 32.0},
     "without denoise": {"denoise": 0.0},
 }
+
+NOISY = {
+    "visible, Gaussian 10": (1, lambda image: 10.0),
+    "visible, Gaussian 25": (1, lambda image: 25.0),
+    "infrared, Gaussian 10": (0, lambda image: 10.0),
+    "infrared, Gaussian 25": (0, lambda image: 25.0),
+    "visible, like photons, 25 at mid gray": (1, lambda image: 25 * np.sqrt(image / 128)),
+    "infrared, like photons, 25 at mid gray": (0, lambda image: 25 * np.sqrt(image / 128)),
+}
+"""Which image, and the standard deviation of its noise in gray levels."""
 
 Pairs = list[tuple[str, np.ndarray, np.ndarray]]
 
@@ -96,16 +108,37 @@ def study(params: Params, pairs: Pairs) -> Iterator[str]:
         yield table_row(default if name == "default" else setting(name), default, spread)
 
 
+def noise_row(params: Params, pairs: Pairs, name: str, which: int, level: Callable[..., float | np.ndarray]) -> str:
+    """One line: SSIM and VIF of the noisy pairs' results with the clean sources, and the share of noise handed on."""
+    rng, fused, handed_on = np.random.default_rng(0), {}, []
+    for pair, *images in pairs:
+        clean = np.asarray(fuse(params, *images), np.float64)
+        drawn = images[which] + level(images[which]) * rng.normal(size=clean.shape)
+        noisy = np.clip(np.rint(drawn), 0, 255).astype(np.uint8)
+        noise = np.std(noisy - images[which].astype(np.float64))
+        images[which] = noisy
+        fused[pair] = np.asarray(fuse(params, *images))
+        handed_on.append(np.std(fused[pair] - clean) / noise)
+    table = score(pairs, fused, metrics=("SSIM", "VIF"), method=name)
+    return f"| {name} | {table.mean('SSIM'):.3f} | {table.mean('VIF'):.3f} | {np.mean(handed_on):.2f} |"
+
+
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--records", type=pathlib.Path, default=pathlib.Path("runs/study/data"))
     parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--noise", action="store_true")
     arguments = parser.parse_args()
     runtime.configure()
     for dataset in ("tno", "roadscene"):
         pairs = train_crops(dataset, arguments.data, arguments.records, arguments.count)
+        if arguments.noise:
+            print(f"\n| {dataset}, {len(pairs)} training crops | SSIM | VIF | handed on |\n|---|---:|---:|---:|")
+            for name, (which, level) in NOISY.items():
+                print(noise_row(load_params("fast"), pairs, name, which, level), flush=True)
+            continue
         print(f"\n| {dataset}, {len(pairs)} training crops | {' | '.join((*KEYS, 'sum'))} |")
         print(f"|---|{'---:|' * (len(KEYS) + 1)}")
         for row in study(load_params(dataset), pairs):

@@ -124,9 +124,10 @@ def fuse(config, look, net, params, ir, vis, ir_share=0.5):
         features = features[margin : margin + cells[c].shape[0], margin : margin + cells[c].shape[1]]
         level = 2 * bases[c][..., None] - 1
         change = features - np.maximum(level, 0) * white - np.maximum(-level, 0) * black
-        power = np.maximum(change**2 - (2 * config.denoise * noises[c] * noise_answer) ** 2, 0)
         sigma = config.activity_sigma / 4 / math.sqrt(2)
-        logs.append(np.log(silent + blur(blur((power * weights[c] ** 2).sum(-1), sigma), sigma)))
+        power = blur(blur((change**2 * weights[c] ** 2).sum(-1), sigma), sigma)
+        of_noise = ((noises[c] * noise_answer) ** 2 * weights[c] ** 2).sum()
+        logs.append(np.log(silent + np.maximum(power - 1.4 * config.denoise * of_noise, 0)))
         level = 2 * means[c] - 1
         scores.append(((features - max(level, 0) * white - max(-level, 0) * black) * own[c]).sum(-1))
     odds = 0.5 * config.sharpness * (logs[0] - logs[1])

@@ -22,7 +22,7 @@ from camfuse_jax.export.onnx_graph import (
 from camfuse_jax.fusion import statistics
 from camfuse_jax.fusion.forward import encoder_answers
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.spatial import BAND_SHARES, SILENT, WARM_SLOPE
+from camfuse_jax.fusion.spatial import BAND_SHARES, NOISE_SHARE, SILENT, WARM_SLOPE
 from camfuse_jax.fusion.statistics import CELL, LEVEL, Probe
 
 
@@ -164,15 +164,15 @@ def _log_odds(graph: Graph, params: Params, features: str, bases: str, known: _K
     node, config = graph.node, params.fusion.spatial
     channel_weights, class_weights = np.asarray(params.channel_weights), np.asarray(params.encoder_class_weights)
     change = node("Sub", features, _flat(graph, answers, bases))
-    noise = node("Mul", known.noise, 2 * config.denoise * answers.noise.reshape(1, -1, 1, 1))
-    energy = node("Relu", node("Sub", node("Mul", change, change), node("Mul", noise, noise)))
+    noise = node("Mul", known.noise, answers.noise.reshape(1, -1, 1, 1))
+    energy, of_noise = (_channel_sums(graph, node("Mul", x, x), channel_weights**2) for x in (change, noise))
     silent = SILENT**2 * np.sum(np.mean(channel_weights, axis=0) ** 2 * answers.noise**2)
     sigma = config.activity_sigma / CELL / math.sqrt(2)
     levels = []
-    for activity in _channel_sums(graph, energy, channel_weights**2):
-        levels.append(
-            node("Log", node("Add", blurred_node(graph, blurred_node(graph, activity, sigma), sigma), silent))
-        )
+    for activity, share in zip(energy, of_noise, strict=True):
+        activity = blurred_node(graph, blurred_node(graph, activity, sigma), sigma)
+        activity = node("Relu", node("Sub", activity, node("Mul", share, NOISE_SHARE * config.denoise)))
+        levels.append(node("Log", node("Add", activity, silent)))
     lifted = node("Sub", features, _flat(graph, answers, known.mean))
     score = blurred_node(graph, node("Sub", *_channel_sums(graph, lifted, class_weights)), config.base_sigma / CELL)
     odds = node("Mul", node("Sub", *levels), 0.5 * config.sharpness)

@@ -33,6 +33,7 @@ Cells = Float[Array, "n h4 w4 1"]
 Features = Float[Array, "m h4 w4 k"]
 Work = Callable[[Features, Cells], tuple[Cells, Cells]]
 SILENT = 0.5 * LEVEL  # noise so weak that neither image has anything to show
+NOISE_SHARE = 1.4  # of the noise's mean energy: its energy in one place is seldom more
 WARM_SLOPE = 6 * LEVEL
 BAND_SHARES = (0.82, 0.25, 0.12)  # of white noise's deviation in the bands between blurs of 0, 1, 2 and 4 pixels
 
@@ -99,17 +100,19 @@ def ir_log_odds(
     cells: Size | None,
 ) -> Cells:
     """Log-odds that detail comes from the infrared image: activity levels, and the class-activation score (Eq. 14)."""
-    noise = known.noise * answers.noise.reshape(1, 1, 1, -1)
 
     def channel_sums(features: Features, bases: Cells) -> tuple[Cells, Cells]:
-        energy = jnp.maximum((features - answers.flat(bases)) ** 2 - (2 * config.denoise * noise) ** 2, 0)
+        energy = (features - answers.flat(bases)) ** 2
         return _channel_sums(energy, weights[0] ** 2), _channel_sums(features, weights[1])
 
     activity, score = over_features(channel_sums, bases)
+    # After the blur, where noise is near its mean; subtracted from each cell, half of it would stay.
+    noise = _channel_sums((known.noise * answers.noise.reshape(1, 1, 1, -1)) ** 2, weights[0] ** 2)
     silent = SILENT**2 * jnp.sum(jnp.mean(weights[0], axis=0) ** 2 * answers.noise**2)
     sigma = config.activity_sigma / CELL / math.sqrt(2)
     # Twice, as one Gaussian ends at three deviations: next to strong edges the logarithm shows that end as a step.
-    levels = jnp.log(silent + blurred(blurred(activity, sigma, cells), sigma, cells))
+    activity = blurred(blurred(activity, sigma, cells), sigma, cells)
+    levels = jnp.log(silent + jnp.maximum(activity - NOISE_SHARE * config.denoise * noise, 0))
     score = score - _channel_sums(answers.flat(known.mean), weights[1])
     score = blurred(_ir(score) - _vis(score), config.base_sigma / CELL, cells)
     return 0.5 * config.sharpness * (_ir(levels) - _vis(levels)) + config.class_score * score

@@ -46,14 +46,15 @@ def spatial(model: CamFuse, ir: Pixels, vis: Pixels, look: float) -> Pixels:
     bases = _blurred(cells, config.base_sigma / CELL)
 
     features = _without_margin(model.encoder(both * 2 - 1), cells.shape)
-    threshold = 2 * config.denoise * noise * noise_answer.reshape(1, -1, 1, 1)
-    energy = ((features - flat_features(bases)) ** 2 - threshold**2).clamp(min=0)
+    energy = (features - flat_features(bases)) ** 2
     class_weights = model.classifier.head.weight
     own = channel_weights(class_weights)
     activity = _own_sums(energy, own**2)
+    of_noise = 1.4 * config.denoise * _own_sums((noise * noise_answer.reshape(1, -1, 1, 1)) ** 2, own**2)
     silent = (0.5 * LEVEL) ** 2 * (own.mean(dim=0) ** 2 * noise_answer**2).sum()
     sigma = config.activity_sigma / CELL / math.sqrt(2)
-    ir_level, vis_level = torch.log(silent + _blurred(_blurred(activity, sigma), sigma)).chunk(2)
+    activity = (_blurred(_blurred(activity, sigma), sigma) - of_noise).clamp(min=0)
+    ir_level, vis_level = torch.log(silent + activity).chunk(2)
     ir_score, vis_score = _own_sums(features - flat_features(mean), class_weights * channel_gains(model)).chunk(2)
     score = _blurred(ir_score - vis_score, config.base_sigma / CELL)
     odds = 0.5 * config.sharpness * (ir_level - vis_level) + config.class_score * score

@@ -53,3 +53,17 @@ def test_every_row_comes_and_the_default_is_at_zero(pairs, monkeypatch):
     assert list(rows) == [*BASELINES, "mean", "max", "default", "sharpness 0"]
     assert rows["default"].endswith("| +0.00 |")
     assert rows["sharpness 0"].split(" | ")[1:-1] != rows["default"].split(" | ")[1:-1]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_noise_is_drawn_on_one_image_and_scored_against_the_clean_sources(pairs, monkeypatch, which):
+    given = []
+    # A "fusion" that hands the whole of the noisy image on, so that all of its noise arrives.
+    monkeypatch.setattr(study_rule, "fuse", lambda params, *images: given.append(images) or images[which])
+    row = study_rule.noise_row(None, pairs[:1], "some noise", which, lambda image: 10.0)
+    clean, noisy = given
+    np.testing.assert_array_equal(noisy[1 - which], pairs[0][2 - which])
+    drawn = noisy[which].astype(float) - clean[which]
+    assert 8 < drawn.std() < 11  # clipping takes a little
+    expected = score(pairs[:1], {"p0": noisy[which]}, metrics=("SSIM", "VIF"), method="x")
+    assert row == f"| some noise | {expected.mean('SSIM'):.3f} | {expected.mean('VIF'):.3f} | 1.00 |"

@@ -80,7 +80,7 @@ def _scene(shape=(56, 72)):
     """Bright, dark and warm patches with texture and noise."""
     rng = np.random.default_rng(5)
     low = rng.random((2, 4, 5)).repeat(16, axis=1).repeat(16, axis=2)[:, : shape[0], : shape[1]]
-    noisy = np.clip(1.1 * low - 0.05 + 0.008 * rng.normal(size=low.shape), 0, 1)
+    noisy = np.clip(1.1 * low - 0.05 + 0.02 * rng.normal(size=low.shape), 0, 1)
     return noisy.astype(np.float32) * np.float32([[[0.7]], [[1.0]]])
 
 
