@@ -5,7 +5,7 @@ import enum
 import json
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from camfuse_jax.errors import UsageError
@@ -434,6 +434,27 @@ def reproduction() -> Config:
     LEARNED is a file with learned features; it may be left out.
     """
     return ablation()
+
+
+def changed_fields(config: Any, usual: Any, within: str = "") -> dict[str, Any]:
+    """Fields of a configuration that another of its kind has otherwise, by dotted names."""
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        here, there = getattr(config, field.name), getattr(usual, field.name)
+        if dataclasses.is_dataclass(here):
+            changed |= changed_fields(here, there, f"{within}{field.name}.")
+        elif here != there:
+            changed[within + field.name] = here
+    return changed
+
+
+def with_fields(config: Any, fields: Mapping[str, Any]) -> Any:
+    """A configuration with some fields replaced, by dotted names."""
+    for name, value in fields.items():
+        first, _, rest = name.partition(".")
+        inner = with_fields(getattr(config, first), {rest: value}) if rest else value
+        config = dataclasses.replace(config, **{first: inner})
+    return config
 
 
 PRESETS: dict[str, Callable[[], Config]] = {

@@ -14,7 +14,7 @@ import tyro
 
 from camfuse_jax import cluster as joining
 from camfuse_jax.cluster import ClusterOptions
-from camfuse_jax.config import PRESETS, Config, NamedRule
+from camfuse_jax.config import PRESETS, Config, NamedRule, changed_fields
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.system import runtime
 from camfuse_jax.system.program import Outcome, run_program
@@ -81,7 +81,8 @@ class Options:
             trained any, else the shipped ones.
         autoencoder: Stage cls: train on the encoder of these weights (as for --weights), so that a classifier for
             another camera takes minutes; default: the workdir's own, or the shipped one where it has none.
-        rule: Stages fuse, eval and ablate: fusion rule instead of the one that the weights bring (see --fusion.rule).
+        rule: Stages fuse, eval, table and ablate: fusion rule instead of the one that the weights bring. Other settings
+            of rules: --fusion.* of stages cls, which saves them with the weights, eval and table.
         limit: Stage report: only the first pairs; 0 means all.
         fused: Stages eval, table, figures and report: other methods' fused images of the same pairs, as NAME=DIR;
             repeatable. Default of table and figures: METHOD/DATASET under the environment's CAMFUSE_PEERS, if set.
@@ -130,6 +131,11 @@ class Options:
         assert self.dataset is not None
         return Workdir(self.workdir, self.dataset, data=self.data, download=self.download)
 
+    @property
+    def fusion(self) -> dict[str, Any]:
+        """The settings of fusion rules that the command line gives, by dotted names: what the preset has otherwise."""
+        return changed_fields(self.config.fusion, PRESETS[self.preset]().fusion)
+
 
 @dataclasses.dataclass(frozen=True)
 class _Brief(Options):
@@ -141,6 +147,8 @@ class _Brief(Options):
 
 _ALL_STAGES = ("data", "ae", "cls", "eval")
 _ON_DATA = (*_ALL_STAGES, "all", "ablate")
+_WITH_RULE = ("fuse", "eval", "all", "table", "ablate")
+_WITH_FUSION = ("cls", "eval", "all", "table")
 _SHIPPED = "tno"
 
 
@@ -202,6 +210,9 @@ def _run(options: Options, stages: Mapping[str, Callable[[Options], None]], join
     for name in names:
         if name not in stages:
             raise UsageError(f"Stage {name} is not part of the package.", "Use experiments/run.py of its sources.")
+    for option, given, where in (("--rule", options.rule, _WITH_RULE), ("--fusion", options.fusion, _WITH_FUSION)):
+        if given and options.stage not in where:
+            raise UsageError(f"{option} takes no part in stage {options.stage}.", f"It does in {', '.join(where)}.")
     options = _completed(options)
     with contextlib.ExitStack() as stack:
         if options.cluster != ClusterOptions():
@@ -313,7 +324,12 @@ def _definitions(options: Options) -> dict[str, Any]:
 def _eval(options: Options) -> None:
     from camfuse_jax.metrics.evaluate import evaluate_dataset
 
-    evaluate_dataset(options.workdir_of_data, **_whose(options), **_definitions(options), rule=options.rule)
+    evaluate_dataset(options.workdir_of_data, **_whose(options), **_definitions(options), **_rules(options))
+
+
+def _rules(options: Options) -> dict[str, Any]:
+    """What fuses instead of what the weights bring."""
+    return {"rule": options.rule, "settings": options.fusion}
 
 
 def _report(options: Options) -> None:

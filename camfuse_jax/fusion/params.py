@@ -20,7 +20,16 @@ import safetensors.numpy
 from jaxtyping import Array, Float
 
 from camfuse_jax import cam
-from camfuse_jax.config import RULE_NAMES, FusionConfig, Modality, NamedRule, NetConfig, from_json, to_json
+from camfuse_jax.config import (
+    RULE_NAMES,
+    FusionConfig,
+    Modality,
+    NamedRule,
+    NetConfig,
+    from_json,
+    to_json,
+    with_fields,
+)
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
 from camfuse_jax.system.files import array_digest, mismatch, write_atomically
@@ -176,8 +185,11 @@ def load_params(name_or_path: str | pathlib.Path = "fast") -> Params:
     return _parse(path.read_bytes(), where=str(path))
 
 
-def with_rule(params: Params, rule: NamedRule | None) -> Params:
-    """The same weights under another fusion rule; None keeps theirs."""
+def with_rule(params: Params, rule: NamedRule | None, settings: Mapping[str, Any] | None = None) -> Params:
+    """The same weights under another fusion rule, and with other settings by dotted names; None keeps theirs."""
+    if settings:
+        fusion = with_fields(params.fusion, settings)
+        params = dataclasses.replace(params, fusion=fusion, look=settings.get("spatial.look", params.look))
     if rule is None:
         return params
     return dataclasses.replace(params, fusion=dataclasses.replace(params.fusion, rule=RULE_NAMES.get(rule, rule)))

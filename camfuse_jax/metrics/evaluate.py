@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -99,6 +100,7 @@ def evaluate_dataset(
     out: Path | None = None,
     weights: str | None = None,
     rule: NamedRule | None = None,
+    settings: Mapping[str, Any] | None = None,
     others: Sequence[str] = (),
     metrics: str = "paper",
     protocol: str = "paper",
@@ -112,13 +114,14 @@ def evaluate_dataset(
         out: Folder of the tables; `WORKDIR/eval-DATASET` by default.
         weights: As for `load_params`; by default the workdir's own, else the shipped ones.
         rule: Fusion rule instead of the one that the weights bring.
+        settings: Settings of the rule instead of those that the weights bring, by dotted names.
         others: `NAME=DIR` of other methods' fused images.
         metrics: Key of `METRIC_SETS`.
         protocol: Metric definitions.
     """
     folders = named_folders(others)
     chosen = choose_weights(workdir, weights)
-    params = with_rule(load_params(chosen), rule)
+    params = with_rule(load_params(chosen), rule, settings)
     split = scored_split(workdir, chosen)
     pairs = workdir.pairs(split)
     files = {name: image_files(folder) for name, folder in folders.items()}
@@ -126,6 +129,7 @@ def evaluate_dataset(
         tell_left_out(method, found.keys() - set(pairs.names))
     out = out or workdir.workdir / f"eval-{workdir.label}"
     title = f"{workdir.label}: {len(pairs)} pairs of split {split}, weights {chosen}, rule {params.fusion.rule}"
+    title += "".join(f", {name} {value}" for name, value in (settings or {}).items())
     methods = {OURS: write_fused(params, pairs, out), **files}
     written = _score_and_write([*pairs], methods, out, title, metrics=metrics, protocol=protocol)
     judged = judge_networks(params, pairs)

@@ -14,6 +14,8 @@ def table(options: Any) -> None:
         others=options.fused,
         metrics=options.metrics,
         protocol=options.protocol,
+        rule=options.rule,
+        settings=options.fusion,
     )
 
 

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from camfuse_jax.config import NamedRule
 from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import UsageError
-from camfuse_jax.fusion.params import load_params
+from camfuse_jax.fusion.params import load_params, with_rule
 from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.compare import Significance, ranks, significance
 from camfuse_jax.metrics.evaluate import OURS, choose_weights, write_fused
@@ -349,6 +350,8 @@ def make_table(
     others: Sequence[str] = (),
     metrics: str = "paper",
     protocol: str = "paper",
+    rule: NamedRule | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Prints the table and writes it as `tableN.md`, `.csv`, `.json` and `.tex`.
 
@@ -362,6 +365,8 @@ def make_table(
         metrics: `paper` for the paper's five columns and the noise estimate; `all` adds Qabf, MI and, on RoadScene,
             the definitions that the paper's numbers seem to follow there.
         protocol: Definitions for the rows scored here.
+        rule: Fusion rule instead of the one that the weights bring.
+        settings: Settings of the rule instead of those that the weights bring, by dotted names.
 
     Raises:
         UsageError: A data set of which the paper has no table.
@@ -373,7 +378,7 @@ def make_table(
         )
     folders = folders_or_peers(others, workdir.dataset)
     chosen = choose_weights(workdir, weights)
-    params = load_params(chosen)
+    params = with_rule(load_params(chosen), rule, settings)
     pairs = workdir.pairs("test").cached()
     out = out or workdir.workdir / f"table-{workdir.label}"
     more = (*MORE_METRICS, *EXTRA_KEYS[workdir.dataset]) if metrics == "all" else ()
@@ -381,7 +386,8 @@ def make_table(
     fused = write_fused(params, pairs, out)
     tables = score_folders(list(pairs), folders, others={OURS: fused}, metrics=keys, protocol=protocol)
     written = write_tables(tables, out / "scores", against=OURS, title="all")
-    table = paper_table(tables, dataset=workdir.dataset, ours=OURS, weights=chosen)
+    named = ", ".join([chosen, *([rule] if rule else []), *(f"{n} {value}" for n, value in (settings or {}).items())])
+    table = paper_table(tables, dataset=workdir.dataset, ours=OURS, weights=named)
     formats = {"md": table_markdown, "csv": table_csv, "json": table_json, "tex": table_latex}
     texts = {f"table{table.number}.{ending}": write(table) for ending, write in formats.items()}
     written = [*write_texts(out, texts), *written]

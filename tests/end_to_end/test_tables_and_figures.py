@@ -1,6 +1,7 @@
 """Stages table and figures through the real command, on small drawn pairs and narrow networks."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from command_line import RUN, environment, refused
 from paper import command
 from small_nets import small_params
 
-from camfuse_jax.fusion.params import save_params
+from camfuse_jax import fuse
+from camfuse_jax.fusion.params import save_params, with_look, with_rule
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.images.write import write_picture
 from camfuse_jax.metrics.baselines import BASELINES
@@ -58,6 +60,38 @@ def test_table(run, place, monkeypatch):
     assert read_gray(place / "t" / "camfuse" / "a.png").shape == (44, 60)
 
 
+@pytest.mark.parametrize("stage", ["eval", "table"])
+def test_rule_and_settings_of_the_command_line_are_used(place, monkeypatch, stage):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.delenv("CAMFUSE_PEERS", raising=False)
+    monkeypatch.chdir(place)
+    common = (
+        "--stage",
+        stage,
+        "--dataset",
+        "tno",
+        "--data",
+        "data",
+        "--weights",
+        "small.safetensors",
+        "--workdir",
+        "w",
+    )
+    images = [read_gray(place / "data" / "tno" / kind / "a.png") for kind in ("ir", "vis")]
+    small = small_params()
+    wanted = {
+        ("--rule", "spatial", "--fusion.spatial.look", "0.25"): with_look(with_rule(small, "spatial"), 0.25),
+        ("--rule", "l1", "--fusion.gain", "1.5"): small.replace(
+            fusion=dataclasses.replace(small.fusion, rule="l1", gain=1.5)
+        ),
+    }
+    for options, params in wanted.items():
+        out = place / stage / options[-1]
+        assert run_stages([*common, *options, "--out", str(out)], extra={"table": command.table}) == 0
+        np.testing.assert_array_equal(read_gray(out / "camfuse" / "a.png"), np.asarray(fuse(params, *images)))
+        assert np.any(np.asarray(fuse(params, *images)) != np.asarray(fuse(small, *images)))
+
+
 @pytest.mark.slow
 def test_device_counts_change_no_digit(place, tmp_path):
     found = []
@@ -100,6 +134,8 @@ def test_figures(run, place, monkeypatch):
         ("figures", ("--zoom", "1,2,3"), 2, "--zoom 1,2,3 is not a box"),
         ("figures", ("--zoom", "50,0,20,15"), 2, "60 wide and 44 high"),
         ("figures", ("--zoom", "0,0,9,9") * 3, 2, "At most 2"),
+        ("figures", ("--rule", "l1"), 2, "--rule takes no part in stage figures"),
+        ("figures", ("--fusion.gain", "2"), 2, "--fusion takes no part in stage figures"),
         ("figures", ("--image", "c"), 2, "Its test pairs are: a, b"),
         ("figures", ("--fused", "Empty=w"), 3, "Empty has no image a"),
         ("figures", ("--fused", "Wrong=wrong"), 3, "10 x 10, its sources 44 x 60"),
