@@ -77,8 +77,8 @@ class Options:
         ir: Stages fuse and report: infrared file or folder.
         vis: Stages fuse and report: visible file or folder.
         out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
-        weights: fast, tno, roadscene, or a .safetensors file; default: tno for fuse, else the workdir's own if it has
-            trained any, else the shipped ones.
+        weights: fast, tno, roadscene, paper-tno, paper-roadscene, or a .safetensors file; default: tno for fuse, else the
+            workdir's own if it has trained any, else the shipped ones.
         autoencoder: Stage cls: train on the encoder of these weights (as for --weights), so that a classifier for
             another camera takes minutes; default: the workdir's own, or the shipped one where it has none.
         rule: Stages fuse, eval, table and ablate: fusion rule instead of the one that the weights bring. Other settings

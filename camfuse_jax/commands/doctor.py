@@ -25,7 +25,7 @@ class Doctor:
         vis: Visible file or folder.
         csv: Table of pairs, instead of IR and VIS.
         pattern: As for `camfuse fuse`.
-        weights: fast, tno, roadscene, or a file; its classifier tells infrared from visible.
+        weights: A name as for `camfuse fuse`, or a file; its classifier tells infrared from visible.
         limit: Most pairs whose content is examined, spread over the folder; 0 examines all.
         json: Print one JSON object instead of text.
     """

@@ -16,7 +16,7 @@ class Export:
     Attributes:
         out: The file.
         to: Format.
-        weights: fast, tno, roadscene, or a .safetensors file.
+        weights: fast, tno, roadscene, paper-tno, paper-roadscene, or a .safetensors file.
     """
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]

@@ -17,7 +17,7 @@ class Report:
         ir: Infrared file or folder.
         vis: Visible file or folder.
         out: The page.
-        weights: fast, tno, roadscene, or a .safetensors file.
+        weights: fast, tno, roadscene, paper-tno, paper-roadscene, or a .safetensors file.
         fused: Another method's fused images of the same pairs, as NAME=DIR; repeatable.
         limit: Only the first pairs; 0 means all.
         metrics: The paper's five, or all.

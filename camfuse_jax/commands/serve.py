@@ -27,7 +27,7 @@ class Serve:
         remote: Admit a host that other computers can reach. There is no password: for networks you trust.
         live: Also show these two live sources, infrared and visible, fused at /live: device:NAME, an address, or
             live:FILE.
-        weights: fast, tno, roadscene, or a .safetensors file.
+        weights: fast, tno, roadscene, paper-tno, paper-roadscene, or a .safetensors file.
         rule: Fusion rule instead of the one that the weights bring (docs/method.md).
         max_megapixels: Largest image that is read.
         max_megabytes: Most that is taken for both images together.

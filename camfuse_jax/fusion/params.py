@@ -76,7 +76,7 @@ def rebalance(
     return gained * (weights.sum(axis=0, keepdims=True) / gained.sum(axis=0, keepdims=True))
 
 
-SHIPPED = ("fast", "tno", "roadscene")
+SHIPPED = ("fast", "tno", "roadscene", "paper-tno", "paper-roadscene")
 _UNREADABLE = (ValueError, TypeError, RecursionError, UsageError)
 _ENTRY, _CHECKSUM = "camfuse_jax", "sha256"
 _DESCRIBED = {"net": NetConfig, "fusion": FusionConfig}
@@ -167,8 +167,10 @@ def save_params(path: str | pathlib.Path, params: Params) -> None:
 
 
 def load_params(name_or_path: str | pathlib.Path = "fast") -> Params:
-    """Loads weights: `"fast"`, `"tno"` and `"roadscene"` come with the package, anything else is a safetensors file.
+    """Loads weights.
 
+    `"fast"`, `"tno"`, `"roadscene"`, `"paper-tno"` and `"paper-roadscene"` come with the package, anything else is a
+    safetensors file. `"paper-..."` are the paper's network and rule and nothing else, for comparisons.
     Nothing is fetched and no code is executed. Shipped weights are checked against their recorded sha256.
 
     Raises:

@@ -63,7 +63,7 @@ class FuseSettings:
     """What fusing files and fusing videos have in common.
 
     Attributes:
-        weights: fast, tno, roadscene, or a .safetensors file.
+        weights: fast, tno, roadscene, paper-tno, paper-roadscene, or a .safetensors file.
         rule: Fusion rule instead of the one that the weights bring (docs/method.md).
         frame: How each pair is treated.
         ir_gain: Balance: factor on the infrared channel weights; only the ratio to --vis-gain counts.

@@ -16,7 +16,7 @@ from camfuse_jax.errors import CheckpointError
 from camfuse_jax.fusion import params as module
 from camfuse_jax.images.read import read_gray
 
-NAMES = ("fast", "tno", "roadscene")
+NAMES = ("fast", "tno", "roadscene", "paper-tno", "paper-roadscene")
 FOLDER = resources.files("camfuse_jax") / "weights"
 
 
@@ -51,7 +51,9 @@ def test_they_load_without_a_network(name, monkeypatch):
 
     monkeypatch.setattr(socket, "socket", refuse)
     params = load_params(name)
-    assert params.net == NetConfig(kind="shallow" if name == "fast" else "deep")
+    plain = {"init": "he", "phase_bias": False} if name.startswith("paper-") else {}
+    assert params.net == NetConfig(kind="shallow" if name == "fast" else "deep", **plain)
+    assert params.fusion.rule == ("eq5" if plain else "spatial")
     assert np.all((np.asarray(params.channel_weights) > 0) & (np.asarray(params.channel_weights) < 1))
 
 
