@@ -5,7 +5,7 @@ import enum
 import json
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 from camfuse_jax.errors import UsageError
@@ -390,7 +390,8 @@ def learned() -> Config:
     Source: the paper's section 3.1 but for the learning rate, at which nothing is learned, and the margin. A quarter of
     each batch is also decoded from mixed features, because fusion decodes weighted sums of features.
     Command: `python experiments/run.py --stage ae --preset learned --dataset tno --workdir runs/learned`.
-    Cost: 15,000 steps of sixteen 96-pixel crops: about two hours on two cores, minutes on a GPU; resumable.
+    Cost: 15,000 steps of sixteen 96-pixel crops: about two hours on two cores, minutes on a GPU; resumable. The weights
+    `paper-tno` and `paper-roadscene` took less: `--ae.steps-per-epoch 9000 --ae.crop 64`, 35 minutes.
     """
     printed = paper()
     return dataclasses.replace(
@@ -434,27 +435,6 @@ def reproduction() -> Config:
     LEARNED is a file with learned features; it may be left out.
     """
     return ablation()
-
-
-def changed_fields(config: Any, usual: Any, within: str = "") -> dict[str, Any]:
-    """Fields of a configuration that another of its kind has otherwise, by dotted names."""
-    changed: dict[str, Any] = {}
-    for field in dataclasses.fields(config):
-        here, there = getattr(config, field.name), getattr(usual, field.name)
-        if dataclasses.is_dataclass(here):
-            changed |= changed_fields(here, there, f"{within}{field.name}.")
-        elif here != there:
-            changed[within + field.name] = here
-    return changed
-
-
-def with_fields(config: Any, fields: Mapping[str, Any]) -> Any:
-    """A configuration with some fields replaced, by dotted names."""
-    for name, value in fields.items():
-        first, _, rest = name.partition(".")
-        inner = with_fields(getattr(config, first), {rest: value}) if rest else value
-        config = dataclasses.replace(config, **{first: inner})
-    return config
 
 
 PRESETS: dict[str, Callable[[], Config]] = {

@@ -14,7 +14,7 @@ import tyro
 
 from camfuse_jax import cluster as joining
 from camfuse_jax.cluster import ClusterOptions
-from camfuse_jax.config import PRESETS, Config, NamedRule, changed_fields
+from camfuse_jax.config import PRESETS, Config, NamedRule
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.system import runtime
 from camfuse_jax.system.program import Outcome, run_program
@@ -77,8 +77,8 @@ class Options:
         ir: Stages fuse and report: infrared file or folder.
         vis: Stages fuse and report: visible file or folder.
         out: Where results go; default: `fused` for stage fuse, else WORKDIR/STAGE-DATASET (a page for report).
-        weights: fast, tno, roadscene, paper-tno, paper-roadscene, or a .safetensors file; default: tno for fuse, else the
-            workdir's own if it has trained any, else the shipped ones.
+        weights: fast, tno, roadscene, paper-tno, paper-roadscene, or a file; default: tno for fuse, else the workdir's
+            own if it has trained any, else the shipped ones.
         autoencoder: Stage cls: train on the encoder of these weights (as for --weights), so that a classifier for
             another camera takes minutes; default: the workdir's own, or the shipped one where it has none.
         rule: Stages fuse, eval, table and ablate: fusion rule instead of the one that the weights bring. Other settings
@@ -134,7 +134,7 @@ class Options:
     @property
     def fusion(self) -> dict[str, Any]:
         """The settings of fusion rules that the command line gives, by dotted names: what the preset has otherwise."""
-        return changed_fields(self.config.fusion, PRESETS[self.preset]().fusion)
+        return _changed_fields(self.config.fusion, PRESETS[self.preset]().fusion)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -358,3 +358,15 @@ _STAGES: dict[str, Callable[[Options], None]] = {
     "report": _report,
     "export": _export,
 }
+
+
+def _changed_fields(config: Any, usual: Any, within: str = "") -> dict[str, Any]:
+    """Fields of a configuration that another of its kind has otherwise, by dotted names."""
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        here, there = getattr(config, field.name), getattr(usual, field.name)
+        if dataclasses.is_dataclass(here):
+            changed |= _changed_fields(here, there, f"{within}{field.name}.")
+        elif here != there:
+            changed[within + field.name] = here
+    return changed

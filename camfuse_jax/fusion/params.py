@@ -20,16 +20,7 @@ import safetensors.numpy
 from jaxtyping import Array, Float
 
 from camfuse_jax import cam
-from camfuse_jax.config import (
-    RULE_NAMES,
-    FusionConfig,
-    Modality,
-    NamedRule,
-    NetConfig,
-    from_json,
-    to_json,
-    with_fields,
-)
+from camfuse_jax.config import RULE_NAMES, FusionConfig, Modality, NamedRule, NetConfig, from_json, to_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
 from camfuse_jax.system.files import array_digest, mismatch, write_atomically
@@ -190,11 +181,20 @@ def load_params(name_or_path: str | pathlib.Path = "fast") -> Params:
 def with_rule(params: Params, rule: NamedRule | None, settings: Mapping[str, Any] | None = None) -> Params:
     """The same weights under another fusion rule, and with other settings by dotted names; None keeps theirs."""
     if settings:
-        fusion = with_fields(params.fusion, settings)
+        fusion = _with_fields(params.fusion, settings)
         params = dataclasses.replace(params, fusion=fusion, look=settings.get("spatial.look", params.look))
     if rule is None:
         return params
     return dataclasses.replace(params, fusion=dataclasses.replace(params.fusion, rule=RULE_NAMES.get(rule, rule)))
+
+
+def _with_fields(config: Any, fields: Mapping[str, Any]) -> Any:
+    """A configuration with some fields replaced, by dotted names."""
+    for name, value in fields.items():
+        first, _, rest = name.partition(".")
+        inner = _with_fields(getattr(config, first), {rest: value}) if rest else value
+        config = dataclasses.replace(config, **{first: inner})
+    return config
 
 
 def with_look(params: Params, look: float | None) -> Params:
