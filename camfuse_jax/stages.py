@@ -147,8 +147,25 @@ class _Brief(Options):
 
 _ALL_STAGES = ("data", "ae", "cls", "eval")
 _ON_DATA = (*_ALL_STAGES, "all", "ablate")
-_WITH_RULE = ("fuse", "eval", "all", "table", "ablate")
-_WITH_FUSION = ("cls", "eval", "all", "table")
+_SCORED = ("eval", "all", "table", "report")
+_TAKES_PART = {
+    "ir": ("fuse", "report", "parity"),
+    "vis": ("fuse", "report", "parity"),
+    "autoencoder": ("cls", "all"),
+    "weights": ("fuse", "eval", "table", "figures", "report", "ablate", "export", "convert", "parity", "bench"),
+    "rule": ("fuse", "eval", "all", "table", "ablate"),
+    "fusion": ("cls", "eval", "all", "table"),
+    "limit": ("report",),
+    "fused": (*_SCORED, "figures"),
+    "metrics": _SCORED,
+    "protocol": _SCORED,
+    "seeds": ("ablate",),
+    "image": ("figures",),
+    "zoom": ("figures",),
+    "sheet": ("figures",),
+    "to": ("export", "convert"),
+    "bench": ("bench",),
+}
 _SHIPPED = "tno"
 
 
@@ -210,15 +227,25 @@ def _run(options: Options, stages: Mapping[str, Callable[[Options], None]], join
     for name in names:
         if name not in stages:
             raise UsageError(f"Stage {name} is not part of the package.", "Use experiments/run.py of its sources.")
-    for option, given, where in (("--rule", options.rule, _WITH_RULE), ("--fusion", options.fusion, _WITH_FUSION)):
-        if given and options.stage not in where:
-            raise UsageError(f"{option} takes no part in stage {options.stage}.", f"It does in {', '.join(where)}.")
+    refuse_unused(options)
     options = _completed(options)
     with contextlib.ExitStack() as stack:
         if options.cluster != ClusterOptions():
             _join(options, joined, stack)
         for name in names:
             stages[name](options)
+
+
+def refuse_unused(options: Options) -> None:
+    """Refuses what the stage would not look at.
+
+    Raises:
+        UsageError: An option is given that takes no part in the stage.
+    """
+    usual = {field.name: field.default for field in dataclasses.fields(Options)}
+    for name, where in _TAKES_PART.items():
+        if getattr(options, name) not in (usual.get(name), {}) and options.stage not in where:
+            raise UsageError(f"--{name} takes no part in stage {options.stage}.", f"It does in {', '.join(where)}.")
 
 
 def _completed(options: Options) -> Options:

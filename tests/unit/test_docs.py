@@ -1,12 +1,14 @@
 """The pages: printed by `camfuse docs`, and there wherever code or tests send somebody."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from camfuse_jax.cli import main
+from camfuse_jax.stages import parse, refuse_unused
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = {path.stem for path in (REPO / "docs").glob("*.md")}
@@ -41,6 +43,19 @@ def test_every_page_that_is_referred_to_exists(folder):
         if (match.group(1) or match.group(2)) not in PAGES
     ]
     assert missing == []
+
+
+def _printed_commands():
+    for path in (REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").glob("*.md"))):
+        lines = path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+        for line in lines:
+            if line.startswith("python experiments/run.py --stage"):
+                yield pytest.param(shlex.split(line.rstrip("& "), comments=True)[2:], id=f"{path.stem}: {line[31:70]}")
+
+
+@pytest.mark.parametrize("arguments", list(_printed_commands()))
+def test_every_option_of_a_printed_command_takes_part_in_its_stage(arguments):
+    refuse_unused(parse(arguments))
 
 
 def test_every_extra_that_is_named_exists():
