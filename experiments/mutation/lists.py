@@ -1,6 +1,6 @@
 """All entries. A new list: a module with `MUTATIONS` beside this file, and its name here."""
 
-from mutation import images, learning, metrics, paper, report
+from mutation import fusion, images, learning, metrics, paper, report
 
 MUTATIONS = [
     *metrics.MUTATIONS,
@@ -8,4 +8,5 @@ MUTATIONS = [
     *paper.MUTATIONS,
     *learning.MUTATIONS,
     *images.MUTATIONS,
+    *fusion.MUTATIONS,
 ]
