@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from camfuse_jax.errors import CamfuseError
     from camfuse_jax.export.runtimes import fuse
     from camfuse_jax.fusion.fuse import explain
-    from camfuse_jax.fusion.params import Params, balanced, load_params, save_params
+    from camfuse_jax.fusion.params import Params, balanced, load_params, save_params, with_look
     from camfuse_jax.pair.fuse import fuse_frame
 
 __version__ = "0.1.0"
@@ -26,6 +26,7 @@ _HOMES = {
     "fuse_frame": "pair.fuse",
     "load_params": "fusion.params",
     "save_params": "fusion.params",
+    "with_look": "fusion.params",
 }
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "fuse_frame",
     "load_params",
     "save_params",
+    "with_look",
 ]
 
 

@@ -228,7 +228,7 @@ def _fingerprint(job: FuseJob, depths: "FolderDepths") -> str:
     kept |= {"backend": job.options.backend} if job.options.backend != "jax" else {}
     kept |= {"weights": _weights_hash(settings.weights), "version": package_version()}
     kept |= {} if settings.rule is None else {"rule": settings.rule}
-    kept |= {} if settings.look is None else {"look": settings.look}
+    kept |= {} if settings.look is None else {"look": settings.look_number}
     kept |= {"depths": depths.white} if depths.white else {}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 

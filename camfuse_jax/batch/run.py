@@ -22,7 +22,7 @@ from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.images.write import file_format, picture_bytes, to_depth
-from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
 from camfuse_jax.system.files import replace_file
 
@@ -157,6 +157,8 @@ def _read(path: pathlib.Path, job: FuseJob) -> tuple[Picture, bytes]:
 
 
 def _compute(job: FuseJob, params: Params, result: Result, ready: PreparedPair, buckets: Buckets | None) -> _Computed:
+    if job.settings.look is None:
+        params = with_usual_look(params, colored=ready.colored and not job.settings.frame.gray)
     fuse_ready = functools.partial(
         fuse_frame,
         ir_unit=ready.ir_unit,

@@ -10,7 +10,7 @@ from camfuse_jax.config import Backend
 from camfuse_jax.export.runtimes import fuse
 from camfuse_jax.fusion.dispatch import Buckets
 from camfuse_jax.fusion.forward import Context
-from camfuse_jax.fusion.params import Params
+from camfuse_jax.fusion.params import Params, with_look
 from camfuse_jax.images.color import luma_unit, with_luma
 from camfuse_jax.images.ranges import by_rows
 from camfuse_jax.pair.register import fill_nearest
@@ -63,6 +63,11 @@ def fuse_frame(
     if only_ir is not None:  # its colors are no colors of the scene
         vis_unit = np.where(only_ir[..., None], fused[..., None], vis_unit)
     return by_rows(lambda rgb, new: with_luma(rgb, new).astype(np.float32), vis_unit, fused)
+
+
+def with_usual_look(params: Params, *, colored: bool) -> Params:
+    """The weights as they are used where no look is asked for: natural where the result is in color."""
+    return with_look(params, 0.0) if colored and params.fusion.rule == "spatial" else params
 
 
 def _fused_luma(params: Params, ir: _Plane, luma: _Plane, ir_valid, vis_valid, options) -> tuple[_Plane, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Row = tuple[float, float, float]
 AlignMethod = Literal["none", "translation", "ecc", "homography"]
+LOOKS = {"natural": 0.0, "contrast": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,8 @@ class FuseSettings:
         frame: How each pair is treated.
         ir_gain: Balance: factor on the infrared channel weights; only the ratio to --vis-gain counts.
         vis_gain: Balance: factor on the visible channel weights.
-        look: Rule spatial: from 0 (natural: the visible image's tone) to 1 (contrast); default: the weights' own.
+        look: Rule spatial: natural (0: the visible image's tone), contrast (1: most of both), or a number between;
+            default: natural where the result is in color, else the weights' own.
         force: Replace existing files.
         dry_run: List what pairs with what, and what is wrong, and write nothing.
         limits: What is read at most.
@@ -79,10 +81,15 @@ class FuseSettings:
     frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
     ir_gain: float = 1.0
     vis_gain: float = 1.0
-    look: float | None = None
+    look: Literal["natural", "contrast"] | float | None = None
     force: bool = False
     dry_run: bool = False
     limits: Limits = dataclasses.field(default_factory=Limits)
+
+    @property
+    def look_number(self) -> float | None:
+        """The look from 0 to 1; None where none is asked for."""
+        return LOOKS[self.look] if isinstance(self.look, str) else self.look
 
     def params(self) -> "Params":
         """The weights with rule, look and balance; JAX is loaded here, not where a command line is read.
@@ -93,7 +100,7 @@ class FuseSettings:
         """
         from camfuse_jax.fusion.params import balanced, load_params, with_look, with_rule
 
-        params = with_look(with_rule(load_params(self.weights), self.rule), self.look)
+        params = with_look(with_rule(load_params(self.weights), self.rule), self.look_number)
         return balanced(params, ir_gain=self.ir_gain, vis_gain=self.vis_gain)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt
 from scipy import ndimage
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.color import luma_unit, scalar_from_rgb
+from camfuse_jax.images.color import luma_unit, scalar_from_rgb, shows_color
 from camfuse_jax.images.picture import Metadata, Picture
 from camfuse_jax.images.ranges import range_misses, unit_samples
 from camfuse_jax.pair.options import FrameSettings
@@ -116,6 +116,11 @@ class PreparedPair:
     def masks(self) -> dict[str, Any]:
         """Both masks, as `fuse_frame` and the registration take them."""
         return {"ir_valid": self.ir_valid, "vis_valid": self.vis_valid}
+
+    @functools.cached_property
+    def colored(self) -> bool:
+        """Whether the visible image is in color."""
+        return shows_color(self.vis_unit)
 
     @functools.cached_property
     def luma(self) -> Float[np.ndarray, "h w"]:

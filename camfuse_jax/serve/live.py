@@ -17,7 +17,7 @@ from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.fusion.dispatch import Exact
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.bounds import Limits
-from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.serve.response import page_words
 from camfuse_jax.system.files import as_resource_error
@@ -134,6 +134,7 @@ class LiveView:
             calibration = calibrate_video([(ir, vis)], self._settings)
             self._notes = tuple(page_words(note) for note in calibration.notes)
             rates = self._ir.facts.rate, self._vis.facts.rate
+            self._params = with_usual_look(self._params, colored=calibration.colored)
             programs = Exact()  # all frames have one size
             flicker = FlickerControl(self._params, rates[1], programs)
             for ir, vis in Matching(*rates, frames=1.0).pairs(irs, visibles):

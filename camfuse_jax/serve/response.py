@@ -21,7 +21,7 @@ from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.color import luma_unit
 from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes, to_depth
-from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.prepare import prepare_pair
 from camfuse_jax.report import charts, pictures
 from camfuse_jax.report.page import by_preference, environment
@@ -75,6 +75,7 @@ class KeptPair:
             "bits": ready.bits,
             "color": ready.vis_unit.ndim == 3 and not self._gray,
             "alpha": ready.alpha is not None,
+            "natural": self._colored,
             "notes": [words for note in ready.notes if "misregistered" not in note and (words := page_words(note))],
             "swapped": self._swapped > 0,
             "misaligned": ready.details.get("misregistration"),
@@ -99,10 +100,17 @@ class KeptPair:
     def fused(self, params: Params, balance: Balance) -> Float[np.ndarray, "h w *c"]:
         """The result in [0, 1]; the last one is kept."""
         if self._fused is None or self._fused[0] != balance:
-            params, ready = with_balance(params, balance), self._ready
+            params, ready = self._balanced(params, balance), self._ready
             fused = fuse_frame(params, ready.ir_unit, ready.vis_unit, gray=self._gray, **ready.masks)
             self._fused = balance, fused
         return self._fused[1]
+
+    def _balanced(self, params: Params, balance: Balance) -> Params:
+        return with_balance(with_usual_look(params, colored=self._colored), balance)
+
+    @property
+    def _colored(self) -> bool:
+        return self._ready.colored and not self._gray
 
     def maps(self, params: Params, balance: Balance, go_on: Callable[[], None]) -> tuple[bytes, str]:
         """JSON and its media type.
@@ -127,7 +135,7 @@ class KeptPair:
         if self._class_maps is None:
             self._class_maps, judged = _class_maps(params, self._ready.ir_unit, self._ready.luma)
             self._class_maps["swapped"] = self._swapped > 0 or (self._swapped == 0 and judged)
-        channels = channels_html(with_balance(params, balance))
+        channels = channels_html(self._balanced(params, balance))
         return json.dumps({"origin": shown, "channels": channels, **self._class_maps}).encode(), "application/json"
 
 

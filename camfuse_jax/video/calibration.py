@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Num
 
-from camfuse_jax.images.color import scalar_as, scalar_from_rgb
+from camfuse_jax.images.color import scalar_as, scalar_from_rgb, shows_color
 from camfuse_jax.images.picture import Picture, depth, scene_mask
 from camfuse_jax.images.ranges import RangePolicy, limits_of, range_misses
 from camfuse_jax.pair.options import FrameSettings
@@ -30,6 +30,7 @@ class VideoCalibration:
         ir_valid: Where infrared frames show the scene, unless a frame says so itself: a border that is constant in
             all frames does not. None for everywhere.
         vis_valid: The same.
+        colored: Whether any of the visible frames is in color.
         notes: What a user should know.
         details: Numbers of the video.
     """
@@ -40,6 +41,7 @@ class VideoCalibration:
     vis_depth: tuple[int, int | None]
     ir_valid: Mask = None
     vis_valid: Mask = None
+    colored: bool = False
     notes: tuple[str, ...] = ()
     details: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -87,7 +89,8 @@ def calibrate_video(pairs: Sequence[tuple[Frame, Frame]], settings: FrameSetting
         align="none",
         check=settings.check and settings.align == "none",
     )
-    calibration = VideoCalibration(fixed, how, ir_depth, vis_depth, ir_valid, vis_valid)
+    colored = any(shows_color(frame.samples) for frame in visible)
+    calibration = VideoCalibration(fixed, how, ir_depth, vis_depth, ir_valid, vis_valid, colored)
     first = calibration.prepare(*middle)
     notes += first.notes
     details |= {name: value for name, value in first.details.items() if name not in details}

@@ -15,7 +15,7 @@ from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import Exact
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.images.color import with_luma
-from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.options import FuseSettings, VideoOptions, is_stream
 from camfuse_jax.pair.prepare import PreparedPair, check_sizes
 from camfuse_jax.system.signals import Stop, deferred, handled
@@ -246,6 +246,9 @@ class _Run:
         self._calibration = calibrate_video(pairs, self._job.settings.frame)
         self._result.notes = (*self._result.notes, *self._calibration.notes)
         self._result.details = self._calibration.details
+        if self._job.settings.look is None:
+            colored = self._calibration.colored and not self._job.settings.frame.gray
+            self._params = with_usual_look(self._params, colored=colored)
 
     def _loop(self, *, until: float | None, interrupted: Callable[[], bool] = lambda: False) -> None:
         """Matches, fuses and writes until a source ends, or a visible frame of the time `until` comes."""

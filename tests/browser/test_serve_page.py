@@ -9,6 +9,7 @@ from PIL import Image
 from served import served
 from small_nets import small_params
 
+from camfuse_jax.config import FusionConfig
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.read import read_picture
@@ -254,6 +255,27 @@ def test_balance_by_keyboard_fuses_the_kept_pair_again(opened):
     assert tab.locator("#command").text_content().endswith("--ir-gain 8")
     tab.locator("#reset").click()
     tab.wait_for_function("() => !document.getElementById('command').textContent.includes('gain')")
+
+
+def test_the_look_starts_as_the_command_has_it(browser):
+    with served(make_app(small_params(fusion=FusionConfig()))) as port:
+        tab = browser.new_page()
+        tab.goto(f"http://127.0.0.1:{port}/")
+        choose(tab)
+        fused(tab)
+        assert tab.locator("#look").input_value() == "0"
+        assert "--look" not in tab.locator("#command").text_content()
+        tab.locator("[name=gray]").check()
+        tab.wait_for_function("() => document.getElementById('depth').textContent.includes('grayscale')")
+        assert tab.locator("#look").input_value() == "1"
+        assert "--look" not in tab.locator("#command").text_content()
+        tab.locator("#look").focus()
+        tab.keyboard.press("ArrowLeft")
+        tab.wait_for_function("() => document.getElementById('command').textContent.includes('--look 0.95')")
+        tab.locator("[name=gray]").uncheck()  # what a user has moved stays
+        tab.wait_for_function("() => document.getElementById('depth').textContent.includes('color')")
+        assert tab.locator("#look").input_value() == "0.95"
+        tab.close()
 
 
 def test_a_pair_that_the_program_forgot_is_sent_again(opened):

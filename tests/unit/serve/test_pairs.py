@@ -12,10 +12,11 @@ from scipy import ndimage
 from served import fuse, get, send, served
 from small_nets import small_params
 
+from camfuse_jax.config import FusionConfig
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.errors import InputError
 from camfuse_jax.fusion.fuse import explain
-from camfuse_jax.fusion.params import balanced
+from camfuse_jax.fusion.params import balanced, with_look
 from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
@@ -70,6 +71,22 @@ def test_preview_is_the_result_of_its_balance_and_even_is_the_default(port, sour
         np.testing.assert_array_equal(results[-1], to_levels(fuse_frame(balanced(PARAMS, **gains), *images), 8))
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(preview[1])).convert("RGB")), results[-1])
     assert all(np.abs(results[0].astype(int) - other).max() > 3 for other in results[1:])
+
+
+def test_color_is_natural_unless_a_look_is_asked_for(sources):
+    params = small_params(fusion=FusionConfig())
+    images = [(image / 255).astype(np.float32) for image in sources]
+    natural, contrast = (to_levels(fuse_frame(with_look(params, look), *images), 8) for look in (0, 1))
+    pair = tuple(map(picture_bytes, sources))
+    with served(make_app(params, bounds=Bounds(kept_bytes=1, kept_seconds=60))) as port:
+        described = send(port, *pair)[1]
+        assert described["natural"]
+        for asked, expected in (({}, natural), ({"look": 0.0}, natural), ({"look": 1.0}, contrast)):
+            result = picture(get(port, described["token"], "result", **asked)[1]).samples
+            np.testing.assert_allclose(result.astype(int), expected, atol=1)
+        assert not send(port, *pair, fields=(("gray", "1"),))[1]["natural"]
+        assert not send(port, pair[0], pair[0])[1]["natural"]
+    assert np.abs(natural.astype(int) - contrast).max() > 4
 
 
 def test_grayscale_is_asked_for(port, sources):

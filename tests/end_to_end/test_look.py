@@ -1,0 +1,100 @@
+"""Which look a result has: natural where it is in color, the weights' own in gray, and what is asked for."""
+
+import numpy as np
+import pytest
+from small_nets import small_params
+
+from camfuse_jax.cli import main
+from camfuse_jax.config import FusionConfig
+from camfuse_jax.fusion.params import load_params, save_params, with_look
+from camfuse_jax.images.color import shows_color
+from camfuse_jax.images.read import read_picture
+from camfuse_jax.images.write import write_picture
+from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
+from camfuse_jax.pair.options import FrameSettings
+from camfuse_jax.video.calibration import calibrate_video
+from camfuse_jax.video.frame import Frame
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with weights, an infrared image, and a visible one in color, in gray, and in gray of three channels."""
+    folder, rng = tmp_path_factory.mktemp("look"), np.random.default_rng(0)
+    save_params(folder / "w.safetensors", small_params(fusion=FusionConfig()))
+    ir, gray = (rng.integers(0, 256, (12, 15), dtype=np.uint8).repeat(4, 0).repeat(4, 1) for _ in range(2))
+    color = np.clip(gray[..., None] + np.array([-40.0, 0.0, 30.0]), 0, 255).astype(np.uint8)
+    for name, image in {"ir": ir, "color": color, "gray": gray, "equal": np.stack([gray] * 3, axis=-1)}.items():
+        write_picture(folder / f"{name}.png", image)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("vis", "options", "look"),
+    [
+        ("color", (), 0.0),
+        ("color", ("--look", "natural"), 0.0),
+        ("color", ("--look", "contrast"), 1.0),
+        ("color", ("--look", "0.25"), 0.25),
+        ("color", ("--gray",), 1.0),
+        ("gray", (), 1.0),
+        ("gray", ("--look", "natural"), 0.0),
+        ("equal", (), 1.0),
+    ],
+)
+def test_the_command(place, monkeypatch, tmp_path, vis, options, look):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.chdir(place)
+    out = str(tmp_path / "f.png")
+    assert main(["fuse", "ir.png", f"{vis}.png", "-o", out, "--weights", "w.safetensors", *options]) == 0
+    params = with_look(load_params(place / "w.safetensors"), look)
+    images = [np.float32(read_picture(place / f"{name}.png").samples / 255) for name in ("ir", vis)]
+    expected = to_levels(fuse_frame(params, *images, gray="--gray" in options), 8)
+    np.testing.assert_allclose(read_picture(out).samples.astype(int), expected.astype(int), atol=1)
+    other = fuse_frame(with_look(params, 1 - look), *images, gray="--gray" in options)
+    assert np.abs(to_levels(other, 8).astype(int) - expected).max() > 4
+
+
+def test_a_wrong_look_is_named(place, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(place)
+    arguments = ["fuse", "ir.png", "gray.png", "-o", str(tmp_path / "f.png"), "--weights", "w.safetensors", "--look"]
+    for wrong in ("2", "nan"):
+        assert main([*arguments, wrong]) == 2
+        assert "from 0 (natural) to 1 (contrast)" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "nature"])
+    assert stopped.value.code == 2
+    assert "natural" in capsys.readouterr().err
+
+
+def test_other_rules_have_no_look():
+    params = small_params(fusion=FusionConfig(rule="eq5"))
+    assert with_usual_look(params, colored=True) is params
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_what_counts_as_color(kind):
+    top = 1 if kind == np.float32 else np.iinfo(kind).max
+    gray = np.full((64, 64, 3), 0.5 * top).astype(kind)
+    assert not shows_color(gray[..., 0])
+    assert not shows_color(gray)
+    for amount, expected in ((6 / 255, False), (12 / 255, True)):
+        colored = gray.copy()
+        colored[:16, :16, 0] += kind(amount * top)
+        assert shows_color(colored) == expected
+    large = np.tile(gray, (4, 4, 1))
+    large[:4, :4, 0] = top  # one of 4,096 looked at: a hot pixel, not a color image
+    assert not shows_color(large)
+
+
+def test_a_video_has_one_look():
+    rng = np.random.default_rng(1)
+    gray = np.stack([rng.integers(0, 256, (32, 40), dtype=np.uint8)] * 3, axis=-1)
+    color = gray // np.array([1, 2, 1], np.uint8)
+
+    def pairs(*visible):
+        return [(Frame(float(i), gray), Frame(float(i), vis)) for i, vis in enumerate(visible)]
+
+    assert not calibrate_video(pairs(gray, gray, gray), FrameSettings()).colored
+    assert calibrate_video(pairs(gray, gray, color), FrameSettings()).colored
+    deep = [(Frame(0.0, gray), Frame(0.0, color.astype(np.float32) * 200))]  # a TIFF sequence, as stored
+    assert calibrate_video(deep, FrameSettings()).colored
