@@ -265,14 +265,15 @@ def test_the_look_starts_as_the_command_has_it(browser):
         fused(tab)
         assert tab.locator("#look").input_value() == "0"
         assert "--look" not in tab.locator("#command").text_content()
-        tab.locator("[name=gray]").check()
+        tab.locator("summary", has_text="Settings").click()
+        tab.get_by_label("Grayscale result").check()
         tab.wait_for_function("() => document.getElementById('depth').textContent.includes('grayscale')")
         assert tab.locator("#look").input_value() == "1"
         assert "--look" not in tab.locator("#command").text_content()
         tab.locator("#look").focus()
         tab.keyboard.press("ArrowLeft")
         tab.wait_for_function("() => document.getElementById('command').textContent.includes('--look 0.95')")
-        tab.locator("[name=gray]").uncheck()  # what a user has moved stays
+        tab.get_by_label("Grayscale result").uncheck()  # what a user has moved stays
         tab.wait_for_function("() => document.getElementById('depth').textContent.includes('color')")
         assert tab.locator("#look").input_value() == "0.95"
         tab.close()
