@@ -120,7 +120,7 @@ class PreparedPair:
     @functools.cached_property
     def colored(self) -> bool:
         """Whether the visible image is in color."""
-        return shows_color(self.vis_unit)
+        return self.vis_unit.ndim == 3 and shows_color(self.vis_unit)
 
     @functools.cached_property
     def luma(self) -> Float[np.ndarray, "h w"]:

@@ -89,7 +89,7 @@ def calibrate_video(pairs: Sequence[tuple[Frame, Frame]], settings: FrameSetting
         align="none",
         check=settings.check and settings.align == "none",
     )
-    colored = any(shows_color(frame.samples) for frame in visible)
+    colored = any(frame.samples.ndim == 3 and shows_color(frame.samples) for frame in visible)
     calibration = VideoCalibration(fixed, how, ir_depth, vis_depth, ir_valid, vis_valid, colored)
     first = calibration.prepare(*middle)
     notes += first.notes
