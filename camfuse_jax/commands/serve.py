@@ -16,7 +16,7 @@ _NEEDED = ("starlette", "uvicorn", "python_multipart")
 class Serve:
     """Opens a page for the browser: drop two images, see the fused one and why, change the balance, download.
 
-    For this computer only, unless told otherwise. Images stay in memory for a quarter of an hour; nothing is written
+    For this computer only, without --remote. Images stay in memory for a quarter of an hour; nothing is written
     to the disk and nothing is asked of the network. Ctrl-C ends it. Needs pip install 'camfuse-jax[serve]'.
 
     For instance: camfuse serve --weights roadscene --port 8350

@@ -32,7 +32,7 @@ class Program(NamedTuple):
     Attributes:
         rows: Rows of the array.
         cols: Columns.
-        exact: The image fills the array; otherwise its size is told at run time.
+        exact: The image fills the array; otherwise its size is given at run time.
     """
 
     rows: int

@@ -188,7 +188,7 @@ def _by_pillow(data: bytes, header: Header, name: object) -> Decoded:
         if bits == 16 and image.mode in ("RGB", "RGBA"):
             if tags.get(284, (1,))[0] == 2:
                 raise ValueError("planes of 16 bits")
-            # Pillow keeps one byte of each sample and can be told which.
+            # Pillow keeps one byte of each sample and can be asked for which.
             with _opened_tiff(data, "L") as high, _opened_tiff(data, "B") as low:
                 return _split_alpha(np.asarray(high).astype(np.uint16) << 8 | np.asarray(low))
         if image.mode not in ("I", "F"):

@@ -74,7 +74,7 @@ def provenance_tag(protocol: str, keys: Sequence[str], images: Sequence[str], so
     """What a reader must know to compute the same table: JSON-ready, the same for any order of the images.
 
     Definitions, input range, rounding, averaging, number and digest of the image list, digest of the sources' pixels,
-    versions, and an id over all but the versions, by which two tables can be told comparable.
+    versions, and an id over all but the versions, by which two tables are known to be comparable.
     """
     chosen = find_protocol(protocol)
     definitions = {

@@ -186,7 +186,7 @@ def _label(vis: pathlib.Path) -> str:
 
 
 def describe_weights(weights: str) -> str:
-    """Name of the weights, and the start of their file's sha256, by which they can be told from others."""
+    """Name of the weights, and the start of their file's sha256, by which they are known from others."""
     if weights in SHIPPED:
         return f"{weights}, shipped with the package (sha256 {card(weights)['sha256'][:16]})"
     path = pathlib.Path(weights)

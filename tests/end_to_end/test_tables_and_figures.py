@@ -21,6 +21,7 @@ from camfuse_jax.metrics.registry import PICTURE_METRICS
 from camfuse_jax.stages import run_stages
 
 NAMES = ("a", "b")
+COMMON = ("--dataset", "tno", "--data", "data", "--weights", "small.safetensors", "--workdir", "w")
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,7 @@ def place(tmp_path_factory):
 
 
 def _call(run, place, stage, *options):
-    common = ("--dataset", "tno", "--data", "data", "--weights", "small.safetensors", "--workdir", "w")
-    return run("--stage", stage, *common, *options, cwd=place)
+    return run("--stage", stage, *COMMON, *options, cwd=place)
 
 
 def test_table(run, place, monkeypatch):
@@ -65,18 +65,6 @@ def test_rule_and_settings_of_the_command_line_are_used(place, monkeypatch, stag
     monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.delenv("CAMFUSE_PEERS", raising=False)
     monkeypatch.chdir(place)
-    common = (
-        "--stage",
-        stage,
-        "--dataset",
-        "tno",
-        "--data",
-        "data",
-        "--weights",
-        "small.safetensors",
-        "--workdir",
-        "w",
-    )
     images = [read_gray(place / "data" / "tno" / kind / "a.png") for kind in ("ir", "vis")]
     small = small_params()
     wanted = {
@@ -87,7 +75,7 @@ def test_rule_and_settings_of_the_command_line_are_used(place, monkeypatch, stag
     }
     for options, params in wanted.items():
         out = place / stage / options[-1]
-        assert run_stages([*common, *options, "--out", str(out)], extra={"table": command.table}) == 0
+        assert run_stages(["--stage", stage, *COMMON, *options, "--out", str(out)], extra={"table": command.table}) == 0
         np.testing.assert_array_equal(read_gray(out / "camfuse" / "a.png"), np.asarray(fuse(params, *images)))
         assert np.any(np.asarray(fuse(params, *images)) != np.asarray(fuse(small, *images)))
 
@@ -152,20 +140,8 @@ def test_mistakes_end_with_a_line(place, monkeypatch, capsys, stage, options, co
     monkeypatch.chdir(place)
     for name in NAMES:
         write_picture(place / "wrong" / f"{name}.png", np.zeros((10, 10), np.uint8))
-    common = (
-        "--stage",
-        stage,
-        "--dataset",
-        "tno",
-        "--data",
-        "data",
-        "--weights",
-        "small.safetensors",
-        "--workdir",
-        "w",
-    )
     stages = {"table": command.table, "figures": command.figures}
-    assert run_stages([*common, *options], extra=stages) == code
+    assert run_stages(["--stage", stage, *COMMON, *options], extra=stages) == code
     assert told in capsys.readouterr().err
 
 
