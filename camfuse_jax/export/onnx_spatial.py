@@ -43,7 +43,7 @@ def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None
         both: The images in [0, 1], (2 n, 1, h, w).
         features: Their features, with the margin around.
     """
-    config, look, node = params.fusion.spatial, float(params.look), graph.node
+    config, look, node = params.fusion.spatial, float(params.current_look), graph.node
     ir_part, vis_part = (float(part) for part in params.balance)
     answers = Probe(*(np.asarray(leaf, np.float32) for leaf in jax.jit(encoder_answers)(params)))
 

@@ -95,7 +95,7 @@ def fuse_unit(
         config, answers, known = params.fusion.spatial, encoder_answers(params), context.statistics
         over_features = functools.partial(_over_features, params, images, size)
         return spatial.blend(
-            config, params.look, images, over_features, weights, params.balance, known, answers, size, valid
+            config, params.current_look, images, over_features, weights, params.balance, known, answers, size, valid
         )
     both = encode(params, ir_unit, vis_unit, size)
     cells = features_size(params.net, size)

@@ -66,7 +66,7 @@ def fuse_arrays(
         ResourceError: Neither the image nor a tile fits into `max_memory`.
     """
     check_pair(ir, vis)
-    masks = _masks(jnp.shape(ir), ir_valid, vis_valid)
+    params, masks = params.with_number(), _masks(jnp.shape(ir), ir_valid, vis_valid)
     arguments = ((params, context), ir, vis, *(mask for mask in masks if mask is not None))
     run = _DRAWN[masks[0] is not None, masks[1] is not None]
     if is_traced(*arguments):
@@ -88,7 +88,7 @@ def fusion_context(
 ) -> Context:
     """What a rule takes from the whole images; for a video it is averaged over frames and given to `fuse_arrays`."""
     check_pair(ir, vis)
-    return run_by_size(_context, params, ir, vis, buckets=buckets)
+    return run_by_size(_context, params.with_number(), ir, vis, buckets=buckets)
 
 
 def explain(
@@ -100,6 +100,7 @@ def explain(
         InputError: As `fuse_arrays` does.
     """
     check_pair(ir, vis)
+    params = params.with_number()
     if is_traced(params, ir, vis):
         return _explain(params, jnp.asarray(ir), jnp.asarray(vis), None)
     maps, size = run_by_size(_explain, params, ir, vis, buckets=buckets), height_width(jnp.shape(ir))

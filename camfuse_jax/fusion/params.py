@@ -86,7 +86,7 @@ class Params:
         fusion: Fusion rule.
         ir_gain: Balance of the infrared channel weights (`balanced`); not part of a file.
         vis_gain: The same for the visible ones.
-        look: Of rule spatial (`with_look`), from 0 (natural) to 1 (contrast); files hold it in `fusion`.
+        look: Of rule spatial (`with_look`), from 0 (natural) to 1 (contrast); None for the one of `fusion`.
     """
 
     encoder: Mapping[str, Any]
@@ -96,14 +96,14 @@ class Params:
     fusion: FusionConfig = flax.struct.field(pytree_node=False, default=FusionConfig())
     ir_gain: float = 1.0
     vis_gain: float = 1.0
-    look: float = 1.0
+    look: float | None = None
 
     def __repr__(self) -> str:
         """Says which network and rule, and how many weights, instead of printing them."""
         count = sum(np.size(leaf) for leaf in jax.tree.leaves((self.encoder, self.decoder, self.classifier)))
         return (
             f"Params({self.net.kind} network, {count:,} weights, rule {self.fusion.rule}, "
-            f"ir_gain={self.ir_gain}, vis_gain={self.vis_gain}, look={self.look})"
+            f"ir_gain={self.ir_gain}, vis_gain={self.vis_gain}, look={self.current_look})"
         )
 
     @property
@@ -120,6 +120,15 @@ class Params:
     def encoder_class_weights(self) -> jax.Array:
         """W_c of Eq. 1 for the encoder's own channels (`cam.channel_gains`), shape (2, k)."""
         return self.class_weights * cam.channel_gains(self.classifier)[None]
+
+    @property
+    def current_look(self) -> float:
+        """The look that the result will have."""
+        return self.fusion.spatial.look if self.look is None else self.look
+
+    def with_number(self) -> "Params":
+        """The same with `look` as a number, so that one compiled program serves every look."""
+        return dataclasses.replace(self, look=self.current_look)
 
     @property
     def balance(self) -> tuple[jax.Array, jax.Array]:
@@ -147,6 +156,8 @@ def save_params(path: str | pathlib.Path, params: Params) -> None:
     path = pathlib.Path(path)
     tree = {part: getattr(params, part) for part in _PARTS}
     arrays: Any = flax.traverse_util.flatten_dict(jax.tree.map(np.asarray, tree), sep="/")
+    if params.look is not None:
+        params = with_rule(params, None, {"spatial.look": float(params.look)})
     described = {name: dataclasses.asdict(getattr(params, name)) for name in _DESCRIBED}
     # One entry: safetensors writes several in another order each time.
     header = {_ENTRY: json.dumps({**described, _CHECKSUM: array_digest(arrays, json.dumps(described))})}
@@ -181,8 +192,8 @@ def load_params(name_or_path: str | pathlib.Path = "fast") -> Params:
 def with_rule(params: Params, rule: NamedRule | None, settings: Mapping[str, Any] | None = None) -> Params:
     """The same weights under another fusion rule, and with other settings by dotted names; None keeps theirs."""
     if settings:
-        fusion = _with_fields(params.fusion, settings)
-        params = dataclasses.replace(params, fusion=fusion, look=settings.get("spatial.look", params.look))
+        look = None if "spatial.look" in settings else params.look
+        params = dataclasses.replace(params, fusion=_with_fields(params.fusion, settings), look=look)
     if rule is None:
         return params
     return dataclasses.replace(params, fusion=dataclasses.replace(params.fusion, rule=RULE_NAMES.get(rule, rule)))
@@ -236,7 +247,7 @@ def _parse(content: bytes, *, where: str, known: bool = False) -> Params:
     if recorded != array_digest(arrays, json.dumps(described)):
         raise CheckpointError(f"{where} is damaged: the weights do not give the sha256 they were written with.")
     tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
-    return Params(**{part: tree[part] for part in _PARTS}, net=net, fusion=rule, look=rule.spatial.look)
+    return Params(**{part: tree[part] for part in _PARTS}, net=net, fusion=rule)
 
 
 def _check(arrays: Mapping[str, np.ndarray], net: NetConfig, *, where: str) -> None:

@@ -111,7 +111,7 @@ def make_app(
         "bounds": bounds,
         "live": live and live.names,
         "suffixes": ",".join(sorted(READABLE_SUFFIXES | TABLE_SUFFIXES)),
-        "look": params.look if params.fusion.rule == "spatial" else None,
+        "look": params.current_look if params.fusion.rule == "spatial" else None,
         "heat_colors": pictures.heat_gradient(),
         "share_colors": pictures.share_gradient(),
     }

@@ -11,8 +11,10 @@ import safetensors
 import safetensors.numpy
 from small_nets import EQ5, NET, parts, small_params
 
-from camfuse_jax import load_params, save_params
+from camfuse_jax import fuse, load_params, save_params
+from camfuse_jax.config import FusionConfig, SpatialConfig
 from camfuse_jax.errors import CheckpointError, ResourceError
+from camfuse_jax.fusion.params import with_look
 
 KERNEL = "encoder/conv2/conv/kernel"
 
@@ -50,6 +52,17 @@ def test_round_trip_is_exact(tmp_path):
     save_params(path, loaded)
     assert path.read_bytes() == content
     assert [p.name for p in path.parent.iterdir()] == ["x.safetensors"]
+
+
+def test_a_look_is_saved_and_that_of_a_new_rule_is_used(tmp_path):
+    params = small_params(fusion=FusionConfig())
+    save_params(tmp_path / "x", with_look(params, 0.25))
+    assert load_params(tmp_path / "x").current_look == 0.25
+    natural = dataclasses.replace(params.fusion, spatial=SpatialConfig(look=0.0))
+    images = np.random.default_rng(0).random((2, 24, 28), np.float32)
+    results = [np.asarray(fuse(p, *images)) for p in (params.replace(fusion=natural), with_look(params, 0.0), params)]
+    np.testing.assert_array_equal(results[0], results[1])
+    assert abs(results[0] - results[2]).max() > 1 / 255
 
 
 def test_a_path_may_be_text(tmp_path):
