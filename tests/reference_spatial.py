@@ -132,6 +132,7 @@ def fuse(config, look, net, params, ir, vis, ir_share=0.5):
         scores.append(((features - max(level, 0) * white - max(-level, 0) * black) * own[c]).sum(-1))
     odds = 0.5 * config.sharpness * (logs[0] - logs[1])
     odds += config.class_score * blur(scores[0] - scores[1], config.base_sigma / 4)
+    odds = 6 * np.tanh(odds / 6)
     odds += 2 * (math.log(ir_share + 1e-6) - math.log(vis_share + 1e-6))
 
     # Warm targets
@@ -141,7 +142,8 @@ def fuse(config, look, net, params, ir, vis, ir_share=0.5):
         around = blur(around + np.clip(coarse - around, -reach * margin, 0.5 * reach * margin), 2.5)
     around = enlarged(enlarged(around, 2, cells[0].shape), 4, shape)
     warm = reference.sigmoid((blur(images[0], 1.0) - around - margin) / (6 * LEVEL))
-    share = reference.sigmoid(up(odds) + config.saliency * warm)
+    rim = np.clip(2 * up(blur(pooled(warm, 4), 2.0)), 0, 1)
+    share = reference.sigmoid(up(odds) + config.saliency * np.maximum(warm, rim))
 
     # Base
     gain = 1 + (at(config.base_gain) - 1) * 4 * ir_share * vis_share

@@ -22,7 +22,7 @@ from camfuse_jax.export.onnx_graph import (
 from camfuse_jax.fusion import statistics
 from camfuse_jax.fusion.forward import encoder_answers
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.spatial import BAND_SHARES, NOISE_SHARE, SILENT, WARM_SLOPE
+from camfuse_jax.fusion.spatial import BAND_SHARES, MOST_ODDS, NOISE_SHARE, SILENT, WARM_RIM, WARM_SLOPE
 from camfuse_jax.fusion.statistics import CELL, LEVEL, Probe
 
 
@@ -66,7 +66,9 @@ def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None
     odds = _log_odds(graph, params, features, bases, known, answers)
     odds = node("Add", odds, 2 * (math.log(ir_part + 1e-6) - math.log(vis_part + 1e-6)))
     warm = _warmth(graph, config, graph.halves(cells)[0])
-    share = node("Sigmoid", node("Add", up(odds), node("Mul", warm, config.saliency)))
+    rim = node("Mul", up(blurred_node(graph, pooled_node(graph, warm, CELL), WARM_RIM)), 2.0)
+    near_warm = node("Max", warm, node("Clip", rim, 0.0, 1.0))
+    share = node("Sigmoid", node("Add", up(odds), node("Mul", near_warm, config.saliency)))
 
     (ir, vis), (ir_mean, vis_mean) = graph.halves(bases), graph.halves(known.mean)
     mean = node("Add", node("Mul", ir_mean, ir_part), node("Mul", vis_mean, vis_part))
@@ -176,7 +178,8 @@ def _log_odds(graph: Graph, params: Params, features: str, bases: str, known: _K
     lifted = node("Sub", features, _flat(graph, answers, known.mean))
     score = blurred_node(graph, node("Sub", *_channel_sums(graph, lifted, class_weights)), config.base_sigma / CELL)
     odds = node("Mul", node("Sub", *levels), 0.5 * config.sharpness)
-    return node("Add", odds, node("Mul", score, config.class_score))
+    odds = node("Add", odds, node("Mul", score, config.class_score))
+    return node("Mul", node("Tanh", node("Div", odds, MOST_ODDS)), MOST_ODDS)
 
 
 def _channel_sums(graph: Graph, maps: str, weights: Float[np.ndarray, "2 k"]) -> list[str]:

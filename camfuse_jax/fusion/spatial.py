@@ -34,7 +34,9 @@ Features = Float[Array, "m h4 w4 k"]
 Work = Callable[[Features, Cells], tuple[Cells, Cells]]
 SILENT = 0.5 * LEVEL  # noise so weak that neither image has anything to show
 NOISE_SHARE = 1.4  # of the noise's mean energy: its energy in one place is seldom more
+MOST_ODDS = 6.0  # a share of .0025: more would only outvote warm targets
 WARM_SLOPE = 6 * LEVEL
+WARM_RIM = 2.0  # cells, standard deviation: around a warm target its own background shows, not the visible image's
 BAND_SHARES = (0.82, 0.25, 0.12)  # of white noise's deviation in the bands between blurs of 0, 1, 2 and 4 pixels
 
 
@@ -78,7 +80,8 @@ def blend(
     ir_part, vis_part = balance
     odds = odds + 2 * (jnp.log(ir_part + 1e-6) - jnp.log(vis_part + 1e-6))
     warm = warmth(config, pair[0], in_cells[: pair[0].shape[0]], size)
-    share = jax.nn.sigmoid(up(odds) + config.saliency * warm)
+    rim = blurred(pooled(extended(warm, size), CELL), WARM_RIM, cells)
+    share = jax.nn.sigmoid(up(odds) + config.saliency * jnp.maximum(warm, jnp.clip(2 * up(rim), 0, 1)))
     full_bases = up(bases)
     base = _base(config, look, bases, balance, known, up)
     lift = _at(look, config.warm_base) * jnp.clip(2 * ir_part, 0, 1)
@@ -115,7 +118,8 @@ def ir_log_odds(
     levels = jnp.log(silent + jnp.maximum(activity - NOISE_SHARE * config.denoise * noise, 0))
     score = score - _channel_sums(answers.flat(known.mean), weights[1])
     score = blurred(_ir(score) - _vis(score), config.base_sigma / CELL, cells)
-    return 0.5 * config.sharpness * (_ir(levels) - _vis(levels)) + config.class_score * score
+    odds = 0.5 * config.sharpness * (_ir(levels) - _vis(levels)) + config.class_score * score
+    return MOST_ODDS * jnp.tanh(odds / MOST_ODDS)
 
 
 def _channel_sums(maps: Features, weights: Float[Array, "2 k"]) -> Cells:
@@ -141,8 +145,8 @@ def warmth(config: SpatialConfig, ir: Pixels, ir_cells: Cells, size: Size | None
 
 def reach(config: SpatialConfig) -> int:
     """Pixels from which a pixel of the result takes anything besides the statistics."""
-    surroundings = 4 * math.ceil(3 * 2.5) * 2 * CELL
-    return max(math.ceil(3 * config.base_sigma + 4.5 * config.activity_sigma), surroundings) + 4 * CELL
+    surroundings = 4 * math.ceil(3 * 2.5) * 2 * CELL + math.ceil(3 * WARM_RIM) * CELL
+    return max(math.ceil(3 * config.base_sigma + 4.5 * config.activity_sigma), surroundings) + 8 * CELL
 
 
 def _base(

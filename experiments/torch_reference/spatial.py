@@ -58,8 +58,10 @@ def spatial(model: CamFuse, ir: Pixels, vis: Pixels, look: float) -> Pixels:
     ir_score, vis_score = _own_sums(features - flat_features(mean), class_weights * channel_gains(model)).chunk(2)
     score = _blurred(ir_score - vis_score, config.base_sigma / CELL)
     odds = 0.5 * config.sharpness * (ir_level - vis_level) + config.class_score * score
+    odds = 6 * torch.tanh(odds / 6)
     warm = _warmth(config, ir, cells[: len(ir)])
-    share = torch.sigmoid(_enlarged(odds, CELL, size) + config.saliency * warm)
+    rim = (2 * _enlarged(_blurred(_pooled(warm, CELL), 2.0), CELL, size)).clamp(0, 1)
+    share = torch.sigmoid(_enlarged(odds, CELL, size) + config.saliency * torch.maximum(warm, rim))
 
     (ir_base, vis_base), (ir_mean, vis_mean) = bases.chunk(2), mean.chunk(2)
     level = 0.5 * (ir_mean + vis_mean)
