@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from camfuse_jax.data.pairs import Pair, listing, plain
+from camfuse_jax.data.layouts import camera_folders, plain
+from camfuse_jax.data.pairs import Pair, listing
 from camfuse_jax.errors import InputError
 from camfuse_jax.images.read import READABLE_SUFFIXES
 
@@ -42,7 +43,12 @@ def find_pairs(root: Path) -> list[Pair]:
     Raises:
         InputError: A folder is absent or empty, a stem occurs twice, or a file has no partner (all are listed).
     """
-    return _match(Path(root) / "ir", Path(root) / "vis")
+    ir, vis = Path(root) / "ir", Path(root) / "vis"
+    if Path(root).is_dir() and not (ir.is_dir() and vis.is_dir()):
+        named = [(side.ir.name, side.vis.name) for side in camera_folders(Path(root))[0]]
+        if len(named) == 1 and named[0] != ("ir", "vis"):
+            raise InputError(f"{root} holds {named[0][0]}/ and {named[0][1]}/.", "Rename them ir/ and vis/.")
+    return _match(ir, vis)
 
 
 def pair_paths(ir: Path, vis: Path) -> list[Pair]:

@@ -65,6 +65,14 @@ def test_empty_and_absent_folders(tmp_path):
         find_pairs(tmp_path / "absent")
 
 
+@pytest.mark.parametrize("names", [("thermal", "visible"), ("ir", "rgb")])
+def test_folders_of_other_names_are_to_be_renamed(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=rf"holds {names[0]}/ and {names[1]}/\. Rename them ir/ and vis/\."):
+        find_pairs(tmp_path)
+
+
 def test_two_files_are_one_pair_named_by_the_visible(tmp_path):
     root = _folder(tmp_path, ["heat.png"], ["street.png"])
     pairs = pair_paths(root / "ir" / "heat.png", root / "vis" / "street.png")

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from camfuse_jax.data.pairs import find_pairing
 from camfuse_jax.data.tables import read_table
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.write import picture_bytes
+from camfuse_jax.images.write import picture_bytes, write_picture
 
 # Files of a folder, and the pairs (name, infrared, visible) that they are.
 LAYOUTS = {
@@ -80,6 +81,54 @@ LAYOUTS = {
             ("DJI_2_0002", "DJI_2_0002_T.JPG", "DJI_2_0002_V.JPG"),
         ],
     ),
+    "DJI's card": (
+        "DCIM/100MEDIA/DJI_0001_T.JPG DCIM/100MEDIA/DJI_0001_Z.JPG DCIM/100MEDIA/DJI_0001_W.JPG",
+        [("DJI_0001", "DCIM/100MEDIA/DJI_0001_T.JPG", "DCIM/100MEDIA/DJI_0001_W.JPG")],
+    ),
+    "DJI's mission": (
+        "DJI_202401011200_001_mission/DJI_1_T.JPG DJI_202401011200_001_mission/DJI_1_V.JPG",
+        [
+            (
+                "DJI_1",
+                "DJI_202401011200_001_mission/DJI_1_T.JPG",
+                "DJI_202401011200_001_mission/DJI_1_V.JPG",
+            )
+        ],
+    ),
+    "DJI in folders": (
+        "thermal/DJI_1_T.JPG wide/DJI_1_W.JPG zoom/DJI_1_Z.JPG",
+        [("DJI_1", "thermal/DJI_1_T.JPG", "wide/DJI_1_W.JPG")],
+    ),
+    "DJI's waypoints": (
+        "DJI_0001_T_Waypoint1.JPG DJI_0001_W_Waypoint1.JPG",
+        [("DJI_0001_Waypoint1", "DJI_0001_T_Waypoint1.JPG", "DJI_0001_W_Waypoint1.JPG")],
+    ),
+    "words in the middle": (
+        "scene_ir_001.jpg scene_vis_001.jpg",
+        [("scene_001", "scene_ir_001.jpg", "scene_vis_001.jpg")],
+    ),
+    "two pairs of folders": (
+        "day_ir/1.jpg day_vis/1.jpg night_ir/1.jpg night_vis/1.jpg",
+        [("day_1", "day_ir/1.jpg", "day_vis/1.jpg"), ("night_1", "night_ir/1.jpg", "night_vis/1.jpg")],
+    ),
+    "numbered folders": (
+        "ir_1/a.jpg vis_1/a.jpg ir_2/a.jpg vis_2/a.jpg",
+        [("1_a", "ir_1/a.jpg", "vis_1/a.jpg"), ("2_a", "ir_2/a.jpg", "vis_2/a.jpg")],
+    ),
+    "names of folders that become one": (
+        "a_b/ir/1.png a_b/vis/1.png a/b/ir/1.png a/b/vis/1.png",
+        [("a_b_1", "a/b/ir/1.png", "a/b/vis/1.png"), ("a_b_1_2", "a_b/ir/1.png", "a_b/vis/1.png")],
+    ),
+    "labels below the cameras' folders": (
+        "ir/images/1.jpg ir/masks/1.jpg vis/images/1.jpg vis/masks/1.jpg vis/SegmentationLabels/2.png",
+        [("1", "ir/images/1.jpg", "vis/images/1.jpg")],
+    ),
+    "a label inside a word": ("ir_seg1/1.png vis_seg1/1.png", [("1", "ir_seg1/1.png", "vis_seg1/1.png")]),
+    "a rare word": ("thermal/1.png optical/1.png", [("1", "thermal/1.png", "optical/1.png")]),
+    "a rare word for a scene": (
+        "tv/ir/1.png tv/vis/1.png thermal/2.seq",
+        [("1", "tv/ir/1.png", "tv/vis/1.png")],
+    ),
     "two infrared cameras": ("0_lwir.png 0_nir.png 0_rgb.png", [("0", "0_lwir.png", "0_rgb.png")]),
     "short- and middle-wave": ("9_swir.tif 9_mwir.tif 9_vis.tif", [("9", "9_mwir.tif", "9_vis.tif")]),
     "FLIR's visual": (
@@ -88,6 +137,11 @@ LAYOUTS = {
     ),
     "only the thermal one named": ("a.png a_thermal.tif", [("a", "a_thermal.tif", "a.png")]),
     "ir_img": ("ir_img/1.png vis_img/1.png", [("1", "ir_img/1.png", "vis_img/1.png")]),
+    "far below": ("a/b/c/d/ir/1.png a/b/c/d/vis/1.png", [("1", "a/b/c/d/ir/1.png", "a/b/c/d/vis/1.png")]),
+    "hidden folders": (
+        "set/ir/1.png set/vis/1.png set/.ir/1.png .cache/ir/2.png .cache/vis/2.png",
+        [("1", "set/ir/1.png", "set/vis/1.png")],
+    ),
     "words run together": ("ThermalImages/1.png RGBImages/1.png", [("1", "ThermalImages/1.png", "RGBImages/1.png")]),
 }
 
@@ -109,6 +163,89 @@ def test_a_data_sets_own_folder_pairs_without_options(tmp_path, name):
     pairing = find_pairing(_files(tmp_path, files))
     assert _found(pairing, tmp_path) == pairs
     assert pairing.problems == ()
+
+
+# Files of a folder, how many pairs they are, and the files of which each is a problem.
+LEFT_OVER = {
+    "two trees": ("ir/x/1.png ir/y/2.png vis/x/1.png vis/z/3.png", 1, "ir/y/2.png vis/z/3.png"),
+    "a folder beside images": ("ir/Train/2.png ir/1.png vis/1.png", 1, "ir/Train/2.png"),
+    "one camera of a set": ("s/V0/lwir/1.jpg s/V0/visible/1.jpg s/V1/lwir/1.jpg s/V1/labels/1.png", 1, "V1/lwir/1.jpg"),
+    "images of a folder below": ("V/1_co.png V/1_ir.png V/2_co.png V/3_ir.png", 1, "V/2_co.png V/3_ir.png"),
+    "a scene's folder": ("day/ir_1.png day/vis_1.png night/ir_2.png", 1, "night/ir_2.png"),
+    "a pair beside folders": ("ir/1.png vis/1.png 2_ir.png 2_vis.png", 1, "2_ir.png 2_vis.png"),
+    "a pair below": ("1_ir.png 1_vis.png sub/2_ir.png sub/2_vis.png", 1, "sub/2_ir.png sub/2_vis.png"),
+    "DJI's other folder": ("100/DJI_1_T.JPG 100/DJI_1_W.JPG 101/DJI_2_T.JPG", 1, "101/DJI_2_T.JPG"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OVER)
+def test_what_lies_apart_from_the_pairs_is_named(tmp_path, name):
+    files, pairs, left = LEFT_OVER[name]
+    pairing = find_pairing(_files(tmp_path, files))
+    assert len(pairing.pairs) == pairs
+    problems = sorted(pairing.problems)
+    assert len(problems) == len(left.split())
+    for problem, file in zip(problems, left.split(), strict=True):
+        assert file in problem
+        assert problem.endswith(("has no partner", "fuse it from a folder of its own"))
+
+
+def test_images_that_name_no_camera_beside_folders_that_do_are_noted(tmp_path):
+    pairing = find_pairing(_files(tmp_path, "ir/1.png vis/1.png teaser.png setup/all.png labels/1.png"))
+    assert pairing.problems == ()
+    assert [note.split(": ")[1] for note in pairing.notes] == ["teaser.png, setup/all.png"]
+
+
+def test_dji_images_in_two_folders(tmp_path):
+    root = _files(tmp_path, "t/DJI_1_T.JPG t/DJI_2_T.JPG w/DJI_1_W.JPG w/DJI_1_Z.JPG")
+    pairing = find_pairing(root / "t", root / "w")
+    assert _found(pairing, root) == [("DJI_1", "t/DJI_1_T.JPG", "w/DJI_1_W.JPG")]
+    assert pairing.problems == ("t/DJI_2_T.JPG has no partner",)
+    assert "w/DJI_1_Z.JPG is passed over" in pairing.notes[0]
+
+
+def test_words_in_the_middle_in_two_folders(tmp_path):
+    root = _files(tmp_path, "a/scene_ir_1.png a/x_ir_2.png a/x_2.png b/scene_vis_1.png b/x_2.png")
+    pairing = find_pairing(root / "a", root / "b")
+    assert [pair.name for pair in pairing.pairs] == ["scene_1", "x_2"]
+    assert pairing.problems == ("a/x_ir_2.png has no partner",)
+
+
+def test_labels_of_two_folders_are_passed_over_unless_they_are_all(tmp_path):
+    root = _files(tmp_path, "ir/images/1.png ir/labels/1.png vis/images/1.png vis/labels/1.png vis/labels/2.png")
+    pairing = find_pairing(root / "ir", root / "vis")
+    assert _found(pairing, root) == [("1", "ir/images/1.png", "vis/images/1.png")]
+    assert pairing.problems == ()
+    assert [pair.name for pair in find_pairing(root / "ir/labels", root / "vis/labels").pairs] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "given"), [("thermal", "F_006 F_018", "thermal OTHER"), ("x", "vis_1", "OTHER x")]
+)
+def test_a_folder_of_one_camera_wants_the_other(tmp_path, monkeypatch, folder, files, given):
+    monkeypatch.chdir(tmp_path)
+    _files(tmp_path / folder, " ".join(f"{file}.png" for file in files.split()))
+    why = find_pairing(Path(folder)).why_nothing
+    assert why == f"{folder} holds one camera's images only. Give the other folder too: camfuse fuse {given}."
+
+
+def test_a_pattern_that_cannot_pair_is_not_offered(tmp_path):
+    assert "--pattern" not in find_pairing(_files(tmp_path, "7.png x_8.png x_9.png")).why_nothing
+
+
+def test_results_in_the_folder_of_their_sources_are_passed_over(tmp_path):
+    def result(*names):
+        for name in names:
+            write_picture(tmp_path / name, np.zeros((4, 4), np.uint8), provenance="made of 1")
+
+    _files(tmp_path, "sa/ir_1.jpg sa/vis_1.jpg sb/F1.jpg sb/F1_visual.jpg sc/ir/1.jpg sc/vis/1.jpg sd/ir_1.jpg")
+    result("sa/1.png", "sa/1_ir_heat.png", "sa/1_vis_heat.png", "sb/F1.tif", "sc/vis/1.png", "sc/vis/1_preview.png")
+    result("sc/out/1.jpg", "sc/out/1_ir_heat.png", "sc/out/1_vis_heat.png", "sd/vis_1.png", "se/1.png", "sf/1.png")
+    for folder in ("sa", "sb", "sc", "sd"):
+        pairing = find_pairing(tmp_path / folder)
+        assert len(pairing.pairs) == 1, folder
+        assert (pairing.problems, pairing.notes) == ((), ())
+    assert len(find_pairing(tmp_path / "se", tmp_path / "sf").pairs) == 1  # where they are given they are sources
 
 
 def test_roadscene_takes_the_two_folders_that_fit_in_size(tmp_path):
@@ -146,9 +283,9 @@ def test_which_infrared_camera_was_passed_over_is_noted(tmp_path):
 
 
 def test_where_nothing_pairs_the_message_says_what_was_seen_and_what_would_pair_it(tmp_path):
-    _files(tmp_path, "cam0_1.png cam1_1.png cam0_2.png cam1_2.png notes.txt flight.seq sub/x.txt")
+    _files(tmp_path, "cam0_1.png cam1_1.png cam0_2.png cam1_2.png aux_7.png notes.txt flight.seq sub/x.txt")
     why = find_pairing(tmp_path).why_nothing
-    for text in ("4 images", "sub/", ".seq (1), .txt (1)", "cam0_1.png names no camera"):
+    for text in ("5 images", "sub/", ".seq (1), .txt (1)", "cam0_1.png names no camera"):
         assert text in why
     assert "--pattern 'cam0_{name}' 'cam1_{name}'" in why
     pattern = ("cam0_{name}", "cam1_{name}")
@@ -185,6 +322,7 @@ TABLES_IN_FOLDERS = {
     "words": ("1_thermal.npy 1_rgb.png 2_ir.csv 2_vis.png vis_2.npy", "1_thermal.npy+1_rgb.png 2_ir.csv+2_vis.png", 0),
     "words of one kind": ("001_thermal.npy 001_rgb.png notes.csv", "001_thermal.npy+001_rgb.png", 0),
     "letters": ("DJI_1_T.csv DJI_1_W.JPG", "DJI_1_T.csv+DJI_1_W.JPG", 0),
+    "nothing": ("ir/1.npy vis/2.png", "", 2),
     "both": ("ir/1.npy vis/1.npy", "1.npy+1.npy", 0),
     "below": ("ir/a/1.csv ir/meta.csv vis/a/1.png vis/meta.csv", "1.csv+1.png", 0),
     "one folder below each": ("ir/raw/1.png ir/log.csv vis/photos/1.png vis/log.csv", "1.png+1.png", 0),
@@ -215,6 +353,9 @@ TABLES = {
     "semicolon": b"ir;vis\nT/a.png;V/b.png",
     "tab": b"ir\tvis\nT/a.png\tV/b.png",
     "bar and sep=": b"sep=|\r\nir|vis\r\nT/a.png|V/b.png\r\n",
+    "bar": b"ir|vis\nT/a.png|V/b.png",
+    "names of files": b"ir_name,vis_name\nT/a.png,V/b.png\n",
+    "beside other columns": b"ir,ir_time,vis,vis_time\nT/a.png,7,V/b.png,8\n",
     "words": b"infrared,visible\nT/a.png,V/b.png\n",
     "long words": b"Thermal image,RGB image,comment\nT/a.png,V/b.png,hot\n",
     "paths": b"nr,ir_path,vis_path\n1,T/a.png,V/b.png\n",
@@ -222,6 +363,14 @@ TABLES = {
     "blanks": b"id, ir , vis \n1,T/a.png,V/b.png",
     "backslashes": b"ir,vis\r\nT\\a.png,V\\b.png\r\n",
     "blank rows": b"ir,vis\nT/a.png,V/b.png\n,\n\n , \n",
+    "an empty line first": b"\nir;vis\nT/a.png;V/b.png\n",
+    "run together": b"thermalPath,rgbPath\nT/a.png,V/b.png\n",
+    "run together, upper": b"ThermalImage,RGBImage\nT/a.png,V/b.png\n",
+    "all lower": b"thermalimage,visibleimage\nT/a.png,V/b.png\n",
+    "beside temperatures": b"thermal,rgb,thermal_temp_max\nT/a.png,V/b.png,90\n",
+    "beside times": b"ir_time,ir_path,vis_time,vis_path\n1,T/a.png,2,V/b.png\n",
+    "rare words": b"thermal,optical\nT/a.png,V/b.png\n",
+    "rare words for something else": b"rgb,ir,daylight\nV/b.png,T/a.png,1\n",
     "UTF-16": "ir,vis\r\nT/a.png,V/b.png\r\n".encode("utf-16"),
     "UTF-16 without a mark": "ir;vis\r\nT/a.png;V/b.png\r\n".encode("utf-16-be"),
     "Latin": "ir,vis,name\nT/a.png,V/b.png,Café\n".encode("latin-1"),
@@ -246,3 +395,15 @@ def test_columns_that_say_nothing_or_too_much_are_named(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"PK\3\4" + bytes(99))
     with pytest.raises(InputError, match="Excel workbook"):
         read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(999))
+    with pytest.raises(InputError, match=r"old Excel workbook \(.xls\), to be saved as CSV"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_path_in_a_table_may_have_another_unicode_form(tmp_path):
+    composed, apart = (unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD"))
+    _files(tmp_path, f"a.png {composed} x/{apart}")
+    (tmp_path / "t.csv").write_text(f"ir,vis,name\na.png,{apart},1\na.png,x\\{composed},2\n", encoding="utf-8")
+    pairing = read_table(tmp_path / "t.csv")
+    assert [pair.name for pair in pairing.pairs] == ["1", "2"]
+    assert all(pair.vis.is_file() for pair in pairing.pairs)

@@ -38,15 +38,16 @@ def test_one_folder_with_prefixes_and_suffixes(tmp_path):
 
 
 def test_a_word_at_each_end(tmp_path):
-    _files(tmp_path, "ir_color.png", "vis_color.png", "7_ir.png", "7_vis.png")
+    _files(tmp_path, "ir_color.png", "vis_color.png", "7_ir.png", "7_vis.png", "rgb_tir.png", "thermal_tir.png")
     assert _found(find_pairing(tmp_path)) == {
         "color": ("ir_color.png", "vis_color.png"),
         "7": ("7_ir.png", "7_vis.png"),
+        "tir": ("thermal_tir.png", "rgb_tir.png"),
     }
 
 
 def test_two_folders_orphans_duplicates_and_case(tmp_path):
-    ir = _files(tmp_path / "a", "one.png", "Two.png", "three.png", "three.jpg", "four_ir.png", "five.png")
+    ir = _files(tmp_path / "a", "one.png", "Two.png", "three.png", "three.jpg", "four_ir.png", "five.png", "one_ir.png")
     vis = _files(tmp_path / "b", "one.jpg", "two.png", "three.png", "four_rgb.png", "six.png")
     found = find_pairing(ir, vis)
     assert _found(found) == {"one": ("one.png", "one.jpg"), "four": ("four_ir.png", "four_rgb.png")}
@@ -55,6 +56,19 @@ def test_two_folders_orphans_duplicates_and_case(tmp_path):
         assert text in told
     assert "two files of one name: a/three.jpg, a/three.png" in told
     assert "b/six.png has no partner" in told
+    assert "a/one_ir.png: the name one is taken" in told
+
+
+def test_two_files_are_called_after_the_visible_one(tmp_path):
+    _files(tmp_path, "hot.png", "photo.png")
+    assert _found(find_pairing(tmp_path / "hot.png", tmp_path / "photo.png")) == {"photo": ("hot.png", "photo.png")}
+
+
+def test_a_folder_given_twice_is_one_folder(tmp_path):
+    _files(tmp_path / "d", "1_ir.png", "1_vis.png")
+    (tmp_path / "link").symlink_to("d")
+    for other in ("d", "link"):
+        assert _found(find_pairing(tmp_path / "d", tmp_path / other)) == {"1": ("1_ir.png", "1_vis.png")}
 
 
 def test_sub_folders_named_after_cameras_count_as_two_folders(tmp_path):
@@ -63,10 +77,13 @@ def test_sub_folders_named_after_cameras_count_as_two_folders(tmp_path):
 
 
 def test_patterns(tmp_path):
-    _files(tmp_path, "cam0_7_x.png", "cam1_7.png", "cam1_8.png", "other.png")
+    _files(tmp_path, "cam0_7_x.png", "cam1_7.png", "cam1_8.png", "other.png", "cam0_x.png", "cam1_.png")
     found = find_pairing(tmp_path, pattern=("cam0_{name}_x", "cam1_{name}.png"))
     assert _found(found) == {"7": ("cam0_7_x.png", "cam1_7.png")}
     assert "cam1_8.png has no partner" in found.problems[0]
+    _files(tmp_path / "two", "day_ir/0_1.png", "day_vis/1_1.png", "night_ir/0_1.png", "night_vis/1_1.png")
+    found = find_pairing(tmp_path / "two", pattern=("0_{name}", "1_{name}"))
+    assert [pair.name for pair in found.pairs] == ["day_1", "night_1"]
     for wrong in ("cam0", "{name}{name}"):
         with pytest.raises(UsageError, match="must hold"):
             find_pairing(tmp_path, pattern=(wrong, "{name}"))
@@ -77,15 +94,24 @@ def test_tables(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text(
         "\ufeffir,vis,name\np/a.png,q/b.png,first\np/a.png,q/c.png,\np/a.png,q/none.png,x\np/a.png,q/c.png,first\n"
+        "p/a.png,,alone\n"
     )
     found = read_table(table)
     assert _found(found) == {"first": ("a.png", "b.png"), "c": ("a.png", "c.png")}
+    assert [pair.name for pair in found.pairs] == ["c", "first"]
     assert "line 4 (x)" in found.problems[0]
     assert "second pair called first" in found.problems[1]
-    for content, told in (("a,b\n1,2\n", "columns ir and vis"), ("ir,vis,name\np/a.png,q/b.png,../up\n", "cannot be")):
-        table.write_text(content)
-        with pytest.raises(InputError, match=told):
-            read_table(table)
+    assert "line 6 names only one file" in found.problems[2]
+    table.write_text("sep=;\nir;vis\np/a.png;q/none.png\n")
+    assert "line 3: " in read_table(table).problems[0]
+    table.write_text("\n\nsep=;\nir;vis;name\np/a.png;q/b.png;../up\np/a.png;q/b.png;.\np/a.png;q/b.png;good\n")
+    found = read_table(table)
+    assert _found(found) == {"good": ("a.png", "b.png")}
+    assert found.problems[0] == "t.csv line 5: '../up' cannot be a result's name; use a plain file name"
+    assert len(found.problems) == 2
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="columns ir and vis"):
+        read_table(table)
     with pytest.raises(InputError, match="CSV"):
         read_table(tmp_path / "none.csv")
 
