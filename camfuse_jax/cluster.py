@@ -16,8 +16,8 @@ class ClusterOptions:
     """How this process finds the others it works with.
 
     Attributes:
-        distributed: Take the place of this process among others from what started them: SLURM, Kubernetes, Open MPI
-            or a Cloud TPU.
+        distributed: Read the coordinator and this process's number from what started it: SLURM, Kubernetes, Open MPI or
+            a Cloud TPU.
         coordinator: Without such a system: HOST:PORT at which process 0 listens, without any protection: for networks
             you trust. At a loopback address nobody outside this machine can come.
         processes: With --coordinator: number of processes.

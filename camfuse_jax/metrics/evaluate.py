@@ -17,7 +17,7 @@ from camfuse_jax.data.workdir import NAMED, SYNTHETIC, Workdir
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import cut, plan_programs, run_by_size
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
-from camfuse_jax.fusion.params import Params, load_params, with_rule
+from camfuse_jax.fusion.params import SHIPPED, Params, load_params, with_rule
 from camfuse_jax.images.write import write_picture
 from camfuse_jax.metrics.export import markdown, write_tables, write_texts
 from camfuse_jax.metrics.gray import UndefinedMetricError
@@ -87,9 +87,9 @@ def named_folders(texts: Sequence[str]) -> dict[str, Path]:
     for text in texts:
         name, separator, folder = text.partition("=")
         if not separator or not name or not folder:
-            raise UsageError(f"--fused {text} does not name a method and a folder.", "Write --fused NAME=DIR.")
+            raise UsageError(f"{text} does not name a method and a folder.", "Write NAME=DIR, such as mine=fused/.")
         if name in folders:
-            raise UsageError(f"--fused names {name} twice.", "Give each method its own name.")
+            raise UsageError(f"Two folders are named {name}.", "Give each method its own name.")
         folders[name] = Path(folder)
     return folders
 
@@ -129,6 +129,8 @@ def evaluate_dataset(
         tell_left_out(method, found.keys() - set(pairs.names))
     out = out or workdir.workdir / f"eval-{workdir.label}"
     title = f"{workdir.label}: {len(pairs)} pairs of split {split}, weights {chosen}, rule {params.fusion.rule}"
+    if split == "all" and chosen not in SHIPPED:
+        title += ", which may have been trained on some of them"
     title += "".join(f", {name} {value}" for name, value in (settings or {}).items())
     methods = {OURS: write_fused(params, pairs, out), **files}
     written = _score_and_write([*pairs], methods, out, title, metrics=metrics, protocol=protocol)

@@ -114,7 +114,10 @@ def report_files(
         metrics=METRIC_SETS[metrics],
         protocol=protocol,
         title=f"Infrared and visible images, fused: {_label(vis)}",
-        facts={"Weights": describe_weights(weights)},
+        facts={
+            **({"Data set": f"the first {len(shown)} of {len(found)} pairs"} if limit else {}),
+            "Weights": describe_weights(weights),
+        },
     )
 
 

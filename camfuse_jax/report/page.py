@@ -185,7 +185,7 @@ def _maps(view: PairView, origin: Provenance) -> list[dict[str, str]]:
         }
     ]
     for word, image, heat in (("infrared", view.ir, view.ir_cam), ("visible", view.vis, view.vis_cam)):
-        also = "" if word == "infrared" else " Lens flares and kerbs are typical of visible images and glow, too."
+        also = "" if word == "infrared" else " Lens flares and curbs are typical of visible images and glow, too."
         maps.append(
             {
                 "title": f"What the classifier takes for typical of {word}",

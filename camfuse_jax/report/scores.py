@@ -66,25 +66,29 @@ def image_groups(tables: Sequence[ScoreTable], image: str) -> list[Group]:
 
 def _row(tables: Sequence[ScoreTable], key: str, ranked: dict[str, dict[str, float]]) -> Row:
     metric = tables[0].metric(key)
-    # Methods that tie for the first place share a rank such as 1.5, and all are the best.
+    # Methods that tie for the first place share a rank such as 1.5; whoever reads like them is best, too.
     first = min((own[key] for own in ranked.values() if key in own), default=None)
+    texts = [table.text(key, table.mean(key)) for table in tables]
+    best = {text for table, text in zip(tables, texts, strict=True) if ranked[table.method].get(key, -1) == first}
     cells = []
-    for table in tables:
+    for table, text in zip(tables, texts, strict=True):
         rank, spread = ranked[table.method].get(key), table.std(key)
-        text = table.text(key, table.mean(key)) + (" †" if table.partial(key) else "")
         spread = "" if spread is None else table.text(key, spread)
-        cells.append(Cell(text, spread, "" if rank is None else f"{rank:g}", rank is not None and rank == first))
+        mark = " †" if table.partial(key) else ""
+        cells.append(Cell(text + mark, spread, "" if rank is None else f"{rank:g}", rank is not None and text in best))
     return Row(f"{key} {ARROWS[metric.direction]}".strip(), metric.name, _WORDS[metric.direction], cells)
 
 
 def standing(groups: Sequence[Group], index: int) -> str:
-    """A sentence's end about one of the methods: `mean rank 2.40, place 2 of 5`; empty where nothing is ranked."""
-    means = groups[0].mean_ranks
-    if means is None or len(means) < 2:
-        return ""
-    place = 1 + sum(value < means[index] for value in means)
-    shared = "shared " if means.count(means[index]) > 1 else ""
-    return f"mean rank {means[index]:.2f}, {shared}place {place} of {len(means)}"
+    """A sentence's end about one method: `mean rank 2.40, place 2 of 5 (scores); ...`; empty without ranks."""
+    parts = []
+    for group in groups:
+        means = group.mean_ranks
+        if means is not None and len(means) > 1:
+            place = 1 + sum(value < means[index] for value in means)
+            shared = "shared " if means.count(means[index]) > 1 else ""
+            parts.append(f"mean rank {means[index]:.2f}, {shared}place {place} of {len(means)} ({group.title.lower()})")
+    return "; ".join(parts)
 
 
 def significance_rows(tables: Sequence[ScoreTable], *, against: str) -> list[dict[str, str]]:

@@ -58,7 +58,7 @@ class LiveView:
         self._jpeg, self._shown = b"", deque[tuple[float, float]](maxlen=_RATED_FRAMES)
         self._size: tuple[int, int] | None = None
         self._ended, self._notes = "", ()
-        self._closing = False
+        self._closing = self._compiling = False
         self._thread = threading.Thread(target=self._run, name="live", daemon=True)
 
     def __enter__(self) -> "LiveView":
@@ -87,6 +87,7 @@ class LiveView:
             "dropped": self._vis.dropped,
             "size": self._size,
             "notes": self._notes,
+            "compiling": self._compiling and not shown,
             "ended": self._ended,
         }
         return JSONResponse(state)
@@ -131,6 +132,7 @@ class LiveView:
             ir, vis = next(irs, None), next(visibles, None)
             if ir is None or vis is None:
                 raise InputError("A live source ended before its first frame.", "Check the sources.")
+            self._compiling = True
             calibration = calibrate_video([(ir, vis)], self._settings)
             self._notes = tuple(page_words(note) for note in calibration.notes)
             rates = self._ir.facts.rate, self._vis.facts.rate

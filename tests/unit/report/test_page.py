@@ -130,7 +130,7 @@ def test_numbers_are_there(outline):
 
 def test_pictures_come_first_then_the_table_then_the_protocol():
     titles = re.findall(r"<h2[^>]*>([^<]*)", page())
-    assert titles == ["Pictures", "Scores of the whole set", "Protocol", "Channel weights", "Training curves"]
+    assert titles == ["Pictures", "Scores of these pairs", "Protocol", "Channel weights", "Training curves"]
     assert page().index("Where each pixel came from") < page().index("What the classifier takes for typical")
 
 
@@ -142,7 +142,7 @@ def test_every_map_says_what_it_means_and_what_it_does_not(outline):
         after = pair[pair.index(f"{title}</b>") :]
         meaning = re.search(r'<p class="caption">(.*?)</p>', after).group(1)
         assert re.search(r"\b[Nn]ot\b", meaning), title
-    assert "Lens flares and kerbs" in pair
+    assert "Lens flares and curbs" in pair
 
 
 def _layer(uri):

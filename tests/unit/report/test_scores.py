@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from camfuse_jax.metrics.table import score_folders
-from camfuse_jax.report.scores import image_groups, metric_groups, significance_rows, standing
+from camfuse_jax.report.scores import Group, image_groups, metric_groups, significance_rows, standing
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +50,23 @@ def test_a_single_method_is_not_ranked(tables):
 
 def test_standing(tables):
     groups = metric_groups(tables)
-    assert standing(groups, 0) == "mean rank 1.00, place 1 of 2"
-    assert standing(groups, 1) == "mean rank 2.00, place 2 of 2"
+    assert standing(groups, 0) == "mean rank 1.00, place 1 of 2 (scores)"
+    assert standing(groups, 1) == "mean rank 2.00, place 2 of 2 (scores)"
     twins = metric_groups([tables[0], dataclasses.replace(tables[0], method="twin")])
-    assert standing(twins, 1) == "mean rank 1.50, shared place 1 of 2"
+    assert standing(twins, 1) == "mean rank 1.50, shared place 1 of 2 (scores)"
 
 
 def test_methods_that_tie_for_the_first_place_are_all_the_best(tables):
     cells = _cells(metric_groups([tables[0], dataclasses.replace(tables[0], method="twin"), tables[1]]))
     assert [(cell.rank, cell.best) for cell in cells] == [("1.5", True), ("1.5", True), ("3", False)]
+
+
+def test_each_family_has_a_place():
+    groups = [Group("Scores", [], [1.0, 2.0]), Group("What a person sees", [], [2.0, 1.0])]
+    assert (
+        standing(groups, 0)
+        == "mean rank 1.00, place 1 of 2 (scores); mean rank 2.00, place 2 of 2 (what a person sees)"
+    )
 
 
 def test_paired_tests_name_who_wins(tables):
@@ -79,9 +87,10 @@ def test_undefined_values_are_said_to_be():
 def test_lower_is_better_for_picture_measures():
     pairs = [("p", np.full((20, 20), 90, np.uint8), np.full((20, 20), 90, np.uint8))]
     same, off = np.full((20, 20), 90, np.uint8), np.full((20, 20), 99, np.uint8)
-    tables = score_folders(
-        pairs, {}, others={"same": {"p": same}, "off": {"p": off}}, metrics=("TONE",), baselines=False
-    )
+    near = same.copy()
+    near[0, 0] = 91  # reads like the best
+    others = {"same": {"p": same}, "off": {"p": off}, "near": {"p": near}}
+    tables = score_folders(pairs, {}, others=others, metrics=("TONE",), baselines=False)
     (group,) = metric_groups(tables)
-    assert [(cell.text, cell.best) for cell in group.rows[0].cells] == [("0.0", True), ("9.0", False)]
-    assert (group.rows[0].head, group.mean_ranks) == ("TONE ↓", [1, 2])
+    assert [(cell.text, cell.best) for cell in group.rows[0].cells] == [("0.0", True), ("9.0", False), ("0.0", True)]
+    assert [cell.rank for cell in group.rows[0].cells] == ["1", "3", "2"]
