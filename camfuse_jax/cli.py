@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import itertools
 import json
 import operator
 import sys
@@ -25,7 +26,8 @@ from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.ranges import RangePolicy, parse_policy
 from camfuse_jax.images.read import READABLE_SUFFIXES
-from camfuse_jax.pair.options import Row
+from camfuse_jax.pair.options import Look, Row, parse_look
+from camfuse_jax.stages import REGISTRY
 from camfuse_jax.system import runtime
 from camfuse_jax.system.program import run_program
 
@@ -66,18 +68,25 @@ def parse_command(arguments: Sequence[str]) -> Any:
         CamfuseError: There is no such command, or the value of an option cannot be used.
     """
     _check_name(arguments)
-    kinds: list[Any] = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()]
+    common: dict[str, Any] = {"config": (tyro.conf.OmitArgPrefixes,), "registry": REGISTRY}
     try:
-        return tyro.cli(
-            functools.reduce(operator.or_, kinds),
-            args=list(arguments),
-            prog="camfuse",
-            description=_ABOUT,
-            config=(tyro.conf.OmitArgPrefixes,),
-            registry=_REGISTRY,
-        )
+        if arguments and arguments[0] in COMMANDS:  # alone, so that errors point to this command's help
+            name, *given = arguments
+            return tyro.cli(COMMANDS[name], args=given, prog=f"camfuse {name}", **common)
+        kinds: list[Any] = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()]
+        union = functools.reduce(operator.or_, kinds)
+        return tyro.cli(union, args=list(arguments), prog="camfuse", description=_ABOUT, **common)
     except _UnusableError as wrapped:
         raise wrapped.error from None
+    except _RangeError as wrong:
+        option = next((name for name in _RANGES if wrong.text in _values_of(name, arguments)), " or ".join(_RANGES))
+        return parse_policy(wrong.text, option=option)  # raises with the option's name
+
+
+def _values_of(option: str, arguments: Sequence[str]) -> list[str]:
+    """What a line gives for an option, which may be written with `_` and with `=`."""
+    words = [word for argument in arguments for word in argument.replace("_", "-", 2).split("=", 1)]
+    return [value for name, value in itertools.pairwise(words) if name == option]
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -109,17 +118,40 @@ class _UnusableError(Exception):
         self.error = error
 
 
-_REGISTRY = tyro.constructors.ConstructorRegistry()
+class _RangeError(Exception):
+    """Carries a range that is none: which option it was given for is not known where it is read."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.text = text
 
 
-@_REGISTRY.primitive_rule
+_RANGES = ("--ir-range", "--vis-range")
+
+
+def _range(text: str) -> RangePolicy:
+    try:
+        return parse_policy(text, option="")
+    except UsageError as error:
+        raise _RangeError(text) from error
+
+
+@REGISTRY.primitive_rule
 def _from_text(info: Any) -> Any:
-    """How `FrameSettings`' ranges and calibration are written as one argument."""
+    """How `FrameSettings`' ranges and calibration, and the look, are written as one argument."""
+    if info.type == Look:
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="{natural,contrast}|FLOAT",
+            instance_from_str=lambda texts: parse_look(texts[0]),
+            is_instance=lambda value: value is None or isinstance(value, str | float),
+            str_from_instance=lambda look: [str(look)],
+        )
     if info.type is RangePolicy:
         return PrimitiveConstructorSpec(
             nargs=1,
             metavar="RANGE",
-            instance_from_str=lambda texts: parse_policy(texts[0], option="--ir-range or --vis-range"),
+            instance_from_str=lambda texts: _range(texts[0]),
             is_instance=lambda value: isinstance(value, RangePolicy),
             str_from_instance=lambda policy: [policy.kind],
         )
@@ -143,7 +175,7 @@ def _read_calibration(path: Path) -> Any:
         raise _UnusableError(error) from error
 
 
-@_REGISTRY.struct_rule
+@REGISTRY.struct_rule
 def _limits(info: Any) -> Any:
     """`Limits` in units that people use."""
     if info.type is not Limits:

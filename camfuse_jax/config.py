@@ -16,6 +16,7 @@ Rule = Literal["spatial", "eq5", "eq5-pooled", "eq5-contribution", "unit_sum", "
 NamedRule = Literal[Rule, "place", "adaptive"]
 """A rule as a user may name it: two have older names."""
 RULE_NAMES: dict[str, Rule] = {"place": "spatial", "adaptive": "eq5-contribution"}
+LOOKS = {"natural": 0.0, "contrast": 1.0}
 
 
 class Modality(enum.IntEnum):

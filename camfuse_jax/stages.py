@@ -7,10 +7,13 @@ import difflib
 import pathlib
 import sys
 import traceback
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
 from camfuse_jax import cluster as joining
 from camfuse_jax.cluster import ClusterOptions
@@ -24,6 +27,33 @@ if TYPE_CHECKING:
 
 _Usual = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "report"]
 Stage = Literal[_Usual, "ablate", "export", "convert", "parity", "bench", "all"]
+
+
+REGISTRY = tyro.constructors.ConstructorRegistry()
+"""How options are read, of this command line and of `camfuse`."""
+
+
+@REGISTRY.primitive_rule
+def _optional(info: Any) -> Any:
+    """Options that may be left out are read as if they could not be: `None` is no word of ours, in help or errors."""
+    kinds = [kind for kind in typing.get_args(info.type) if kind is not types.NoneType]
+    if info.type_origin not in (typing.Union, types.UnionType) or types.NoneType not in typing.get_args(info.type):
+        return None
+    if all(typing.get_origin(kind) is Literal for kind in kinds):
+        names = tuple(sorted(name for kind in kinds for name in typing.get_args(kind)))
+        read, metavar = str, f"{{{','.join(names)}}}"
+    elif len(kinds) == 1 and kinds[0] in (str, int, float, pathlib.Path):
+        names, read, metavar = None, kinds[0], kinds[0].__name__.upper()
+    else:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda texts: read(texts[0]),
+        is_instance=lambda value: value is None or isinstance(value, read),
+        str_from_instance=lambda value: [str(value)],
+        choices=names,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +207,7 @@ def parse(argv: Sequence[str], *, prog: str = "run.py") -> Options:
     brief = not {"-h", "--help"}.isdisjoint(argv)
     kind = _Brief if brief else Options
     about = (Options.__doc__ or "").partition("    Attributes:")[0].strip().replace("\n    ", "\n")
+    about = about.replace("run.py", prog)
     about += f"\n\n{prog} --help-all also lists the options of the networks and of their training." if brief else ""
     default = kind(
         stage="all" if prog != "run.py" else tyro.MISSING,
@@ -186,7 +217,7 @@ def parse(argv: Sequence[str], *, prog: str = "run.py") -> Options:
         config=PRESETS.get(preset, PRESETS["default"])(),
     )
     arguments = ["--help" if argument == "--help-all" else argument for argument in argv]
-    return tyro.cli(kind, args=arguments, default=default, prog=prog, description=about)
+    return tyro.cli(kind, args=arguments, default=default, prog=prog, description=about, registry=REGISTRY)
 
 
 def run_stages(
@@ -315,12 +346,24 @@ def _ae(options: Options) -> None:
     from camfuse_jax.training.autoencoder import train_autoencoder
 
     train_autoencoder(options.config, options.workdir_of_data)
+    folder = options.workdir_of_data.ae_folder
+    _tell_made(f"the auto-encoder is in {folder}; --stage cls with the same --workdir trains a classifier on it")
 
 
 def _cls(options: Options) -> None:
     from camfuse_jax.training.classifier import train_classifier
 
     train_classifier(options.config, options.workdir_of_data, autoencoder=options.autoencoder)
+    path = options.workdir_of_data.trained
+    _tell_made(f"wrote {path}; use it with `camfuse fuse IR VIS --weights {path}`")
+
+
+def _tell_made(text: str) -> None:
+    """Once, where several processes train together."""
+    from camfuse_jax.training.processes import leads
+
+    if leads():
+        print(text)
 
 
 def _fuse(options: Options) -> None:

@@ -194,6 +194,15 @@ def _certain(ir: Picture, vis: Picture) -> int:
     return colors or (vis.samples.dtype == np.float32) - (ir.samples.dtype == np.float32)
 
 
+def certainly_swapped(ir: Picture, vis: Picture) -> str:
+    """A note for a pair that by what it holds is surely swapped, else nothing; gray infrared costs no time."""
+    if not (ir.is_color or vis.samples.dtype == np.float32) or _certain(ir, vis) <= 0:
+        return ""
+    colors = _many_colors(ir)
+    what = "infrared is in color and visible is gray" if colors else "visible holds temperatures and infrared does not"
+    return f"{what}: are they swapped?"
+
+
 def _many_colors(picture: Picture) -> bool:
     """Whether an image has colors that no map from one value to a color can give."""
     if not picture.is_color:
@@ -215,7 +224,7 @@ def _middle(image: np.ndarray) -> np.ndarray:
 
 def _names(names: list[str], total: int) -> str:
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"{len(names)} of {total} pairs ({shown})"
+    return f"{len(names)} of {total} {'pair' if total == 1 else 'pairs'} ({shown})"
 
 
 def _time_frame(weights: str) -> tuple[float, float]:

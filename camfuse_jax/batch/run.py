@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from camfuse_jax.batch.plan import FolderDepths, FuseJob, Result, check_replaceable, plan_pairs, signature
+from camfuse_jax.batch.inspect import certainly_swapped
+from camfuse_jax.batch.plan import FolderDepths, FuseJob, Result, check_replaceable, plan_pairs, signature, valid_map
 from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import InputError, OutOfMemoryError, UsageError
 from camfuse_jax.fusion.dispatch import MOST, Buckets, plan_programs
-from camfuse_jax.fusion.params import Params, balanced
+from camfuse_jax.fusion.params import Params, balanced, check_balance
 from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.read import picture_size, read_picture
@@ -49,6 +50,8 @@ def fuse_files(job: FuseJob) -> list[Result]:
         ResourceError: A result cannot be written.
     """
     params = job.settings.params()
+    if job.options.preview:
+        check_balance(params, "--preview")
     depths = FolderDepths.of(job)
     results = plan_pairs(job, depths)
     if job.settings.dry_run:
@@ -146,7 +149,9 @@ def _load(job: FuseJob, depths: FolderDepths, result: Result) -> PreparedPair:
         ready = prepare_pair(pictures["ir"], pictures["vis"], job.settings.frame)
     result.tag = result.tag_of(digests)
     same = ("ir and vis hold the same bytes: one image, given twice?",) if digests[0] == digests[1] else ()
-    result.notes, result.details = (*ready.notes, *same), ready.details
+    swapped = certainly_swapped(pictures["ir"], pictures["vis"])
+    result.notes = (*ready.notes, *same, *((swapped,) if swapped else ()))
+    result.details = ready.details
     return ready
 
 
@@ -184,8 +189,7 @@ def _compute(job: FuseJob, params: Params, result: Result, ready: PreparedPair, 
     if ready.metadata and ready.metadata.geo and file_format(result.outputs["fused"]) != "TIFF":
         result.notes += ("result: only TIFF holds GeoTIFF tags; the rest of the metadata is kept",)
     if ready.valid is not None:  # also where a file says which of its pixels are no scene
-        main = result.outputs["fused"]
-        result.outputs.setdefault("valid area", main.with_name(f"{main.stem}_valid.png"))
+        result.outputs.setdefault("valid area", valid_map(result.outputs["fused"]))
     if "valid area" in result.outputs:
         valid = np.ones(fused.shape[:2], bool) if ready.valid is None else ready.valid
         drawings["valid area"] = lambda: np.where(valid, 255, 0).astype(np.uint8)

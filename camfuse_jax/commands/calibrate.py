@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from camfuse_jax.commands.fuse import check_pattern, counted
 from camfuse_jax.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class Calibrate:
             raise UsageError(f"{self.out} exists.", "Use --force to replace it, or another name.")
         if (self.points is None) == (self.ir is None):
             raise UsageError("Give either images of a board or --points.", "See camfuse calibrate --help.")
+        if self.points is not None and (self.board is not None or self.pattern is not None):
+            raise UsageError("--board or --pattern is given beside --points.", "Leave it out, or give images.")
+        if self.ir is not None:
+            check_pattern(self.ir, self.pattern)
         if self.points is not None:
             found, names, without = [read_points(self.points)], [self.points.name], []
         else:
@@ -84,7 +89,8 @@ class Calibrate:
         board = parse_board(self.board)
         pairing = find_pairing(self.ir, self.vis, pattern=self.pattern)
         if not pairing.pairs:
-            raise InputError(f"There are no pairs: {pairing.why_nothing}", "See docs/cameras.md.")
+            why = pairing.why_nothing.replace(": camfuse fuse ", ": camfuse calibrate ")
+            raise InputError(f"There are no pairs: {why}", "See docs/cameras.md.")
         found, names, without = [], [], []
         for pair in pairing.pairs:
             ir, vis = (find_board(_levels(path), board) for path in (pair.ir, pair.vis))
@@ -104,14 +110,15 @@ class Calibrate:
     def _print(self, measured: "Measured", names: list[str], without: list[str]) -> None:
         print(f"homography: {self.out}")
         errors = measured.as_json()["error_px"]
-        print(f"error: {errors['rms']} px root mean square over {int(measured.used.sum())} points")
+        print(f"mean error {errors['rms']} px (root mean square over {counted(int(measured.used.sum()), 'point')})")
         for name, error in zip(names, measured.held_out, strict=False):
             print(f"{name}: {error:.2f} px where only the other pairs are fitted")
         left_out = int((~measured.used).sum())
         if left_out:
             print(f"note: {left_out} of {len(measured.errors)} points lie too far off to be used", file=sys.stderr)
         if without:
-            print(f"note: board not found in {len(without)} pairs: {', '.join(without[:5])}", file=sys.stderr)
+            some = f"{counted(len(without), 'pair')}: {', '.join(without[:5])}"
+            print(f"note: board not found in {some}", file=sys.stderr)
         if max(measured.rms, *measured.held_out, 0) > _POOR:
             why = "the board at several distances, a bent board, or wide lenses"
             print(f"note: more than {_POOR:g} px are seen as double edges; usual causes: {why}", file=sys.stderr)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from camfuse_jax.errors import SomeFailedError
+from camfuse_jax.commands.fuse import check_pattern, counted
+from camfuse_jax.errors import SomeFailedError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,16 +44,23 @@ class Doctor:
 
         Raises:
             SomeFailedError: Something is wrong; all of it has been printed.
+            UsageError: Options exclude each other.
         """
         from camfuse_jax.batch.inspect import examine_machine, examine_pairs
 
+        if self.csv is not None and (self.ir is not None or self.pattern is not None):
+            raise UsageError("--csv is given beside IR or --pattern.", "Give one of them.")
+        if self.ir is not None:
+            check_pattern(self.ir, self.pattern)
+        elif self.pattern is not None:
+            raise UsageError("--pattern needs images.", "Give IR, or IR and VIS.")
         report = {"command": "doctor", **examine_machine(self.weights)}
         if self.csv is not None or self.ir is not None:
             report["images"] = examine_pairs(self._pairing(), weights=self.weights, limit=self.limit)
         problems = [*report["problems"], *report.get("images", {}).get("problems", [])]
         print(json.dumps(report, indent=1) if self.json else _as_text(report))
         if problems:
-            raise SomeFailedError(f"{len(problems)} things to look at, listed above.")
+            raise SomeFailedError(f"{counted(len(problems), 'thing')} to look at, listed above.")
 
     def _pairing(self):
         from camfuse_jax.data.pairs import find_pairing
@@ -61,7 +69,9 @@ class Doctor:
         if self.csv is not None:
             return read_table(self.csv)
         assert self.ir is not None
-        return find_pairing(self.ir, self.vis, pattern=self.pattern)
+        pairing = find_pairing(self.ir, self.vis, pattern=self.pattern)
+        why = pairing.why_nothing.replace(": camfuse fuse ", ": camfuse doctor ")
+        return dataclasses.replace(pairing, why_nothing=why)
 
 
 def _as_text(report: dict) -> str:

@@ -29,7 +29,7 @@ class Evaluate:
         download: Fetch named data sets that are not in that folder.
         out: Folder of the tables; default WORKDIR/eval-DATASET, of own pairs `eval`.
         weights: A name as for `camfuse fuse`, or a file; default: the workdir's own if it has trained any, else tno.
-            Own pairs with results: our fused images are scored beside them only where this is given.
+            With NAME=DIR, camfuse's own results are scored, too, only if this is given.
         fused: The same as NAME=DIR; repeatable.
         metrics: The paper's five, or all thirteen; each with the picture measures.
         protocol: Definitions of the metrics.

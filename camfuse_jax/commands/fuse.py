@@ -97,6 +97,7 @@ class Fuse:
         from camfuse_jax.batch.plan import FuseJob
         from camfuse_jax.batch.run import fuse_files
 
+        _refuse_given(self.video, "videos, not for still images", "Leave it out; for folders of frames add --video.")
         shard = self._shard()
         pairing = self._pairing()
         if shard is not None and shard.number > 1 and pairing.pairs:
@@ -154,13 +155,14 @@ class Fuse:
             from camfuse_jax.batch.run import demo_pair
 
             return Pairing((demo_pair(self.out),))
+        check_pattern(Path(self.ir), self.pattern)
         vis = None if self.vis is None else Path(self.vis)
         return find_pairing(Path(self.ir), vis, pattern=self.pattern)
 
     def _print_files(self, results: "list[Result]", pairing: "Pairing", shard: "Shard | None") -> None:
         """Files on standard output, remarks on standard error."""
         if shard is not None:
-            print(f"shard {shard}: {len(results)} of {len(pairing.pairs)} pairs")
+            print(f"shard {shard}: {len(results)} of {counted(len(pairing.pairs), 'pair')}")
         for result in results:
             pair = result.pair
             if result.status == "failed":
@@ -201,24 +203,24 @@ class Fuse:
             raise UsageError("--csv and --pattern are for images, not for videos.", "Leave them out.")
         if self.cluster != ShareOptions():
             raise UsageError("--shard and --distributed are for images, not for videos.", "Leave them out.")
-        if self.image != FileOptions():
-            options = "--overlay, --preview, --format, --backend and --max-memory"
-            raise UsageError(f"{options} are for images, not for videos.", "Leave them out.")
+        _refuse_given(self.image, "images, not for videos", "Leave it out.")
         if self.ir is None or self.vis is None:
             raise UsageError("A video needs both IR and VIS.", "Give two videos, folders of frames or live sources.")
         if self.out.suffix and self.out.suffix.lower() not in _VIDEO_ENDINGS and not self.out.is_dir():
             raise UsageError(f"{self.out} is no .mp4, .mkv or folder.", "End it in .mp4, or give a folder's name.")
+        if self.settings.frame.bits == "16" and self.out.suffix.lower() in _VIDEO_ENDINGS:
+            raise UsageError(f"--bits 16 is given, but {self.out} holds 8 bits.", "Give a folder's name: PNG holds 16.")
 
     def _print_video(self, result: "VideoResult") -> None:
         for name, source, rate in (("ir", self.ir, result.ir_rate), ("vis", self.vis, result.vis_rate)):
             print(f"{name} source: {source}" + (f", {rate:g} frames/s" if rate else ""))
         if self.settings.dry_run:
-            count = "until it is stopped" if result.planned is None else f"{result.planned} frames"
+            count = "until it is stopped" if result.planned is None else counted(result.planned, "frame")
             print(f"would write: {result.out or 'nothing'}, {count}, sound: {result.audio or 'none'}")
         else:
             lasts = (result.last or 0) - (result.first or 0) + 1 / (result.vis_rate or 25)
             done = "shown" if result.out is None else f"fused: {result.out}"
-            print(f"{done}, {result.frames} frames, {lasts:.2f} s, sound: {result.audio or 'none'}")
+            print(f"{done}, {counted(result.frames, 'frame')}, {lasts:.2f} s, sound: {result.audio or 'none'}")
         if result.reached is not None:
             delay = "" if result.delay is None else f", {1000 * result.delay:.0f} ms after a frame's arrival"
             print(f"reached: {result.reached:.1f} frames/s{delay}")
@@ -226,8 +228,28 @@ class Fuse:
             print(f"matched: nearest in time, at most {1000 * result.tolerance:.1f} ms apart", file=sys.stderr)
         for count, why in ((result.alone, "no infrared frame near enough"), (result.dropped, "came while fusing")):
             if count:
-                print(f"left out: {count} visible frames, {why}", file=sys.stderr)
+                print(f"left out: {counted(count, 'visible frame')}, {why}", file=sys.stderr)
         _print_remarks(result.details, result.notes)
+
+
+def _refuse_given(options: Any, what: str, remedy: str) -> None:
+    """Refuses options of a group that are not at their default, by name."""
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value != field.default:
+            name = f"--{'no-' if value is False else ''}{field.name.replace('_', '-')}"
+            raise UsageError(f"{name} is for {what}.", remedy)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 file` or `2 files`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def check_pattern(ir: Path, pattern: tuple[str, str] | None) -> None:
+    """Refuses --pattern where there is nothing to pair by it."""
+    if pattern is not None and ir.is_file():
+        raise UsageError(f"--pattern is given, but {ir} is one file.", "Leave it out, or give folders.")
 
 
 def _print_remarks(details: dict[str, str], notes: "tuple[str, ...] | list[str]") -> None:
@@ -253,16 +275,31 @@ def _some(names: list[str]) -> str:
     return f"pair {shown}" if len(names) == 1 else shown if len(names) <= 3 else f"{len(names)} pairs: {shown}, ..."
 
 
+def _said_once(failed: "list[Result]") -> list[str]:
+    """What failed and why; of errors that differ only in the files they name the first is said, with all pairs."""
+    alike: dict[str, list[Result]] = {}
+    for result in failed:
+        text = str(result.error)
+        for path in (result.pair.ir, result.pair.vis, *result.outputs.values()):
+            text = text.replace(str(path), "")
+        alike.setdefault(text, []).append(result)
+    return [
+        f"{_some([result.pair.name for result in same]).removeprefix('pair ')}: {same[0].error}"
+        for same in alike.values()
+    ]
+
+
 def _failure(results: "list[Result]", pairing: "Pairing") -> CamfuseError | None:
-    failed = [(result.pair.name, result.error) for result in results if result.error is not None]
+    failed = [result for result in results if result.error is not None]
     if len(failed) == len(results) == 1 and not pairing.problems:
-        return failed[0][1]  # the only pair: its own error and exit code
-    parts = [f"{len(failed)} of {len(results)} pairs failed."] if failed else []
-    parts += [f"{name}: {error}" for name, error in failed[:_SHOWN]]
-    parts += [f"And {len(failed) - _SHOWN} more; --json lists all."] if len(failed) > _SHOWN else []
+        return failed[0].error  # the only pair: its own error and exit code
+    parts = [f"{len(failed)} of {counted(len(results), 'pair')} failed."] if failed else []
+    parts += _said_once(failed)[:_SHOWN]
+    parts += ["--json lists all."] if len(failed) > _SHOWN else []
     if failed and len(failed) == len(results):
-        kinds = {type(error) for _, error in failed}
+        kinds: set[Any] = {type(result.error) for result in failed}
         return (kinds.pop() if len(kinds) == 1 else InputError)(" ".join(parts))
     if pairing.problems:
-        parts.append(f"{len(pairing.problems)} files pair with nothing.")
+        count = len(pairing.problems)
+        parts.append(f"{counted(count, 'file')} pair{'s' if count == 1 else ''} with nothing.")
     return SomeFailedError("The rest is done, but " + " ".join(parts)) if parts else None

@@ -65,8 +65,9 @@ def fuse_arrays(
         InputError: If shapes differ or do not fit, or a type or range is none of the above.
         ResourceError: Neither the image nor a tile fits into `max_memory`.
     """
+    _check_params(params)
     check_pair(ir, vis)
-    params, masks = params.with_number(), _masks(jnp.shape(ir), ir_valid, vis_valid)
+    params, masks = params.with_number(), check_masks(jnp.shape(ir), ir_valid, vis_valid)
     arguments = ((params, context), ir, vis, *(mask for mask in masks if mask is not None))
     run = _DRAWN[masks[0] is not None, masks[1] is not None]
     if is_traced(*arguments):
@@ -94,11 +95,21 @@ def fusion_context(
 def explain(
     params: Params, ir: Num[Any, "*image"], vis: Num[Any, "*image"], *, buckets: Buckets | None = None
 ) -> Explanation:
-    """Computes the class activation maps of both images at the images' own size; arguments as for `fuse_arrays`.
+    """Computes the class activation maps of both images at the images' own size.
+
+    Args:
+        params: Weights from `load_params`.
+        ir: Infrared luminance, as for `fuse`.
+        vis: Visible luminance, same shape.
+        buckets: A plan of programs for sizes that are known beforehand.
+
+    Returns:
+        Maps of shape (n, h, w), with n = 1 for a single image.
 
     Raises:
-        InputError: As `fuse_arrays` does.
+        InputError: As `fuse` does.
     """
+    _check_params(params)
     check_pair(ir, vis)
     params = params.with_number()
     if is_traced(params, ir, vis):
@@ -107,6 +118,12 @@ def explain(
     if maps.ir_cam.shape[1:] == size:
         return maps
     return Explanation(*(jax.device_put(cut(one, *size, axis=1)) for one in maps[:4]), probability=maps.probability)
+
+
+def _check_params(params: Any) -> None:
+    if not isinstance(params, Params):
+        name = repr(params) if isinstance(params, str) else "'tno'"
+        raise InputError(f"params is of type {type(params).__name__}.", f"Give weights, such as load_params({name}).")
 
 
 def check_pair(ir: Any, vis: Any) -> None:
@@ -135,7 +152,9 @@ def _check_image(name: str, image: Any) -> None:
         )
     fits = len(shape) == 2 or (len(shape) in (3, 4) and shape[-1] == 1)
     if not fits or 0 in shape:
-        raise InputError(f"{name} has shape {shape}.", "Give (h, w), (h, w, 1) or (n, h, w, 1), none of them 0.")
+        hint = "Give (h, w), (h, w, 1) or (n, h, w, 1), none of them 0."
+        in_color = len(shape) in (3, 4) and shape[-1] in (3, 4)
+        raise InputError(f"{name} has shape {shape}.", hint + " For color, use fuse_frame." * in_color)
     if is_traced(image) or not jnp.issubdtype(dtype, jnp.floating):
         return
     low, high = float(np.min(image)), float(np.max(image))
@@ -143,7 +162,12 @@ def _check_image(name: str, image: Any) -> None:
         raise InputError(f"{name} has values from {low:g} to {high:g}.", "Scale it to [0, 1], without NaN or infinity.")
 
 
-def _masks(shape: tuple[int, ...], *masks: Any) -> tuple[Any, Any]:
+def check_masks(shape: tuple[int, ...], *masks: Any) -> tuple[Any, Any]:
+    """Refuses masks, `ir_valid` and `vis_valid`, that do not fit images of a shape; returns them.
+
+    Raises:
+        InputError: One is not of type bool, or of another shape.
+    """
     for name, mask in zip(("ir_valid", "vis_valid"), masks, strict=True):
         if mask is not None and (jnp.shape(mask) != shape or not jnp.issubdtype(jnp.result_type(mask), jnp.bool_)):
             found = f"{jnp.result_type(mask)} of shape {jnp.shape(mask)}"

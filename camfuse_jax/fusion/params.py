@@ -20,7 +20,7 @@ import safetensors.numpy
 from jaxtyping import Array, Float
 
 from camfuse_jax import cam
-from camfuse_jax.config import RULE_NAMES, FusionConfig, Modality, NamedRule, NetConfig, from_json, to_json
+from camfuse_jax.config import LOOKS, RULE_NAMES, FusionConfig, Modality, NamedRule, NetConfig, from_json, to_json
 from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.nets.build import abstract_params
 from camfuse_jax.system.files import array_digest, mismatch, write_atomically
@@ -41,12 +41,24 @@ def balanced(params: "Params", *, ir_gain: float = 1.0, vis_gain: float = 1.0) -
     Raises:
         UsageError: A gain is negative, above 100 or not a number, or both are 0.
     """
-    for name, gain in (("ir_gain", ir_gain), ("vis_gain", vis_gain)):
-        if not (math.isfinite(gain) and 0 <= gain <= MAX_GAIN):
-            raise UsageError(f"{name} is {gain}.", f"Give a number from 0 to {MAX_GAIN:g}.")
-    if ir_gain == vis_gain == 0:
-        raise UsageError("ir_gain and vis_gain are both 0.", "Leave one above 0.")
+    check_gains({"ir_gain": ir_gain, "vis_gain": vis_gain})
     return dataclasses.replace(params, ir_gain=float(ir_gain), vis_gain=float(vis_gain))
+
+
+def check_gains(gains: Mapping[str, float]) -> None:
+    """Refuses gains by their names, as `balanced` does; of options, these are the options' names."""
+    for name, gain in gains.items():
+        if not (math.isfinite(gain) and 0 <= gain <= MAX_GAIN):
+            raise UsageError(f"{name} is {gain:g}.", f"Give a number from 0 to {MAX_GAIN:g}.")
+    if not any(gains.values()):
+        raise UsageError(f"{' and '.join(gains)} are both 0.", "Leave one above 0.")
+
+
+def check_balance(params: "Params", option: str) -> None:
+    """Refuses an option that shifts the balance where the rule has no channel weights that gains could change."""
+    if params.fusion.rule not in _BALANCED:
+        what = f"Rule {params.fusion.rule} has no balance, so {option} would change nothing."
+        raise UsageError(what, f"Leave it out, or use --rule {', '.join(_BALANCED[:-1])} or {_BALANCED[-1]}.")
 
 
 def rebalance(
@@ -72,6 +84,7 @@ _UNREADABLE = (ValueError, TypeError, RecursionError, UsageError)
 _ENTRY, _CHECKSUM = "camfuse_jax", "sha256"
 _DESCRIBED = {"net": NetConfig, "fusion": FusionConfig}
 _PARTS = ("encoder", "decoder", "classifier")
+_BALANCED = ("spatial", "eq5", "unit_sum")  # the others have no weights, or take them from the images alone
 
 
 @flax.struct.dataclass
@@ -208,17 +221,23 @@ def _with_fields(config: Any, fields: Mapping[str, Any]) -> Any:
     return config
 
 
-def with_look(params: Params, look: float | None) -> Params:
+def with_look(params: Params, look: float | str | None) -> Params:
     """The same weights with another look of rule `spatial`, from 0 (natural) to 1 (contrast); None keeps theirs.
 
+    Args:
+        params: Weights.
+        look: The number, or one of the words natural and contrast.
+
     Raises:
-        UsageError: It is outside that range.
+        UsageError: It is neither.
     """
     if look is None:
         return params
-    if not (math.isfinite(look) and 0 <= look <= 1):
-        raise UsageError(f"look is {look}.", "Give a number from 0 (natural) to 1 (contrast).")
-    return dataclasses.replace(params, look=float(look))
+    number = LOOKS.get(look) if isinstance(look, str) else look
+    if number is None or not (math.isfinite(number) and 0 <= number <= 1):
+        what = "Give natural, contrast, or a number from 0 (natural) to 1 (contrast)."
+        raise UsageError(f"look is {look!r}.", what)
+    return dataclasses.replace(params, look=float(number))
 
 
 def card(name: str) -> dict[str, Any]:

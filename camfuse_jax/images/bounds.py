@@ -2,17 +2,15 @@
 
 import contextlib
 import dataclasses
-import functools
 import lzma
 import re
 import struct
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
-
-import numpy as np
+from typing import NamedTuple
 
 from camfuse_jax.errors import InputError
+from camfuse_jax.images.directories import TIFF_MAGIC, Tiff, refuse
 
 MAX_PIXELS = 100_000_000
 """Largest width times height that is decoded; checked from the header, before memory is spent."""
@@ -40,9 +38,11 @@ class Header(NamedTuple):
     Attributes:
         kind: Format by content, such as PNG.
         isolated: Whether the header does not bound the work, so that a process of its own decodes.
-        pages: Pages of a TIFF file or frames of an animated PNG.
+        pages: Pages of a TIFF file apart from masks and smaller copies, or frames of an animated PNG.
         radiometric: Maker of a thermal camera whose raw data the file holds, or nothing.
-        tags: Of the first page of a TIFF file: its numbers, and its texts as bytes.
+        tags: Of the TIFF page that is read: its numbers, and its texts as bytes.
+        start: Where that page's directory is; 0 where it is the file's first.
+        mask: Where the directory of its mask is; 0 where it has none.
     """
 
     kind: str
@@ -50,15 +50,16 @@ class Header(NamedTuple):
     pages: int = 1
     radiometric: str = ""
     tags: dict[int, tuple[int, ...]] = {}  # noqa: RUF012 (never changed)
+    start: int = 0
+    mask: int = 0
 
 
 _CONVERT = "Save it as PNG, TIFF or JPEG."
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SIGNATURES = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
     "JPEG": (b"\xff\xd8\xff",),
     "BMP": (b"BM",),
-    "TIFF": _TIFF_MAGIC,
+    "TIFF": TIFF_MAGIC,
     "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "NumPy array": (b"\x93NUMPY",),
     "GIF": (b"GIF87a", b"GIF89a"),
@@ -116,7 +117,9 @@ def check_header(data: bytes, name: object, limits: Limits) -> Header:
     """
     kind = kind_of(data[:256], name)
     if not kind:
-        raise InputError(f"{name} is not a whole PNG, JPEG, BMP or TIFF image.", "Replace the file or leave it out.")
+        raise InputError(
+            f"{name} is not an image that can be read, or is cut off.", "Replace the file or leave it out."
+        )
     if kind not in READ_KINDS:
         raise InputError(f"{name} is {_with_article(kind)}, which is not read.", _CURES.get(kind, _CONVERT))
     try:
@@ -157,14 +160,10 @@ def _with_article(kind: str) -> str:
     return f"an {kind}" if kind.startswith(("AVI", "FITS", "H", "Matlab", "MP4", "O", "i")) else f"a {kind}"
 
 
-def _refuse(name: object, why: str) -> NoReturn:
-    raise InputError(f"{name} {why}: damaged, or made to exhaust a reader.", "Replace the file or leave it out.")
-
-
 def _check_share(name: object, promised: float, held: int, most: int = 1100) -> None:
     """Deflate, the densest of the codecs that are decoded in this process, makes at most 1,032 bytes of one."""
     if promised > most * held + 65536:
-        _refuse(name, f"promises {promised / 1e6:.1f} MB of samples but holds {held} bytes")
+        refuse(name, f"promises {promised / 1e6:.1f} MB of samples but holds {held} bytes")
 
 
 def _check_png(data: bytes, name: object, limits: Limits) -> Header:
@@ -180,7 +179,7 @@ def _check_png(data: bytes, name: object, limits: Limits) -> Header:
             check_exif(data[at + 8 : at + 8 + length], name)
         at, count = at + 12 + length, count + 1
         if count > 10_000 + at // 1024:  # writers of large images take 8 KiB or more for a chunk
-            _refuse(name, f"has more than {count - 1} chunks")
+            refuse(name, f"has more than {count - 1} chunks")
     _check_share(name, width * height * depth * {0: 1, 3: 1, 4: 2, 2: 3}.get(color, 4) / 8, held)
     return Header("PNG", pages=pages)
 
@@ -226,10 +225,10 @@ def _check_jpeg(data: bytes, name: object, limits: Limits) -> Header:
             raw += length
             maker = maker or ("DJI" if raw > 100_000 or content[:3] in (b"\xaa\x55\x12", b"\xff\xd2\xd1") else "")
         if segments > 20_000 or junk > 65_536:
-            _refuse(name, "has more segments or filling than a photograph")
+            refuse(name, "has more segments or filling than a photograph")
         # A progressive photograph has about ten scans, and each may touch every coefficient of the image again.
         if scans > 100 or (scans > 20 and scans * pixels > 10**9):
-            _refuse(name, f"has more than {scans - 1} scans of {pixels / 1e6:.1f} megapixels")
+            refuse(name, f"has more than {scans - 1} scans of {pixels / 1e6:.1f} megapixels")
     check_exif(exif, name)
     _check_share(name, pixels, len(data))
     return Header("JPEG", radiometric=maker)
@@ -252,126 +251,37 @@ def _check_webp(data: bytes, name: object, limits: Limits) -> Header:
 
 def check_exif(exif: bytes, name: object) -> None:
     """Raises an InputError for an EXIF block, itself a small TIFF file, whose tags are out of proportion."""
-    if exif[:4] in _TIFF_MAGIC:
+    if exif[:4] in TIFF_MAGIC:
         with contextlib.suppress(struct.error):  # a cut block: Pillow leaves it out
-            _Tiff(exif, name).directory()
+            Tiff(exif, name).directory()
 
 
-_TYPE_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_NUMBERS = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 8: "i2", 9: "i4", 13: "u4", 16: "u8"}
-_DIRECTORIES = (34665, 34853, 40965)  # EXIF, GPS and interoperability
-_PIECES = {273: 279, 324: 325}  # where strips or tiles are, and their lengths
-_PAGES = 100_000
-
-
-class _Tiff:
-    """Directories of a TIFF file, classic or Big, without its pixels."""
-
-    def __init__(self, data: bytes, name: object):
-        self.data, self.name = data, name
-        self.order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
-        self.count_form, self.link_form, self.entry = ("Q", "Q", 20) if big else ("H", "I", 12)
-        self.first = self.unpack(self.link_form, 8 if big else 4)
-        self.link = struct.calcsize(self.link_form)
-
-    def unpack(self, form: str, at: int) -> int:
-        return struct.unpack_from(self.order + form, self.data, at)[0]
-
-    def pages(self) -> list[int]:
-        """Where each page's directory is."""
-        at, seen, held = self.first, dict[int, None](), 0
-        while at and len(seen) < _PAGES:
-            if at in seen:
-                _refuse(self.name, "has a page chain that is a loop")
-            seen[at] = None
-            try:
-                count = self.unpack(self.count_form, at)
-                at = self.unpack(self.link_form, at + struct.calcsize(self.count_form) + count * self.entry)
-            except struct.error:  # a chain that points nowhere
-                break
-            held += count * self.entry
-            if held > len(self.data):
-                _refuse(self.name, "has pages whose directories overlap")
-        return list(seen)
-
-    def entries(self, at: int) -> range:
-        """Where each entry of the directory at `at` is."""
-        begin = at + struct.calcsize(self.count_form)
-        return range(begin, begin + self.unpack(self.count_form, at) * self.entry, self.entry)
-
-    def directory(self, at: int | None = None, depth: int = 0) -> dict[int, tuple[int, ...]]:
-        """Tags of a directory with the numbers they hold; text as its bytes; no fractions and floats."""
-        at = self.first if at is None else at
-        places = self.entries(at)
-        tags, outside = {}, 0
-        for entry in places[:4096]:
-            code, form = self.unpack("H", entry), self.unpack("H", entry + 2)
-            number, value = self.unpack(self.link_form, entry + 4), entry + 4 + self.link
-            size = number * _TYPE_SIZES.get(form, 1)
-            if size > self.link:
-                value = self.unpack(self.link_form, value)
-                outside += max(0, min(size, len(self.data) - value))  # what a reader copies
-            if size <= min(len(self.data) - value, 2**20) and form in _NUMBERS:
-                tags[code] = tuple(np.frombuffer(self.data, self.order + _NUMBERS[form], number, value).tolist())
-            if outside > 2 * len(self.data) + 65536:  # tags that share bytes: each is a copy for whoever reads it
-                break
-            if code in _DIRECTORIES and depth < 3 and tags.get(code, (0,))[0]:
-                with contextlib.suppress(struct.error):  # points nowhere: left out by who reads it
-                    self.directory(tags[code][0], depth + 1)
-        else:
-            if not places[4096:]:
-                return tags
-        _refuse(self.name, "has tags out of proportion to its size")
-
-    def page(self, at: int) -> bytes:
-        """The page whose directory is at `at` as a TIFF file, without EXIF data and smaller copies."""
-        data, tags, entries, body = self.data, self.directory(at), b"", bytearray()
-        kept = [entry for entry in self.entries(at) if self.unpack("H", entry) not in (*_DIRECTORIES, 330)]
-        head = data[: self.link] + struct.pack(self.order + self.link_form + self.count_form, 2 * self.link, len(kept))
-        begin = len(head) + len(kept) * self.entry + self.link
-
-        def moved(content: bytes) -> int:
-            body.extend(content)
-            return begin + len(body) - len(content)
-
-        for entry in kept:
-            code, form, number = struct.unpack_from(f"{self.order}HH{self.link_form}", data, entry)
-            size, start = number * _TYPE_SIZES.get(form, 1), entry + 4 + self.link
-            start = self.unpack(self.link_form, start) if size > self.link else start
-            value = data[start : start + max(size, self.link)]
-            if code in _PIECES and code in tags:
-                lengths = tags.get(_PIECES[code]) or (len(data),)
-                if sum(lengths) > len(data):
-                    _refuse(self.name, "has a page that claims more than the file holds")
-                starts = [moved(data[o : o + n]) if n else 0 for o, n in zip(tags[code], lengths, strict=False)]
-                form, number = (16 if self.link == 8 else 4), len(starts)
-                value = struct.pack(f"{self.order}{number}{self.link_form}", *starts)
-            if len(value) > self.link:
-                value = struct.pack(self.order + self.link_form, moved(value))
-            entries += struct.pack(f"{self.order}HH{self.link_form}", code, form, number) + value
-        return head + entries + b"\0" * self.link + bytes(body)
-
-
-def frames_of_tiff(data: bytes, name: object) -> list[Callable[[], bytes]]:
-    """The pages of a TIFF file apart from masks and smaller copies, each as what gives it as a file of its own."""
-    tiff = _Tiff(data, name)
-
-    def is_frame(at: int) -> bool:
-        kinds = (entry + 4 + tiff.link for entry in tiff.entries(at) if tiff.unpack("H", entry) == 254)
-        return not any(tiff.unpack("I", kind) & 5 for kind in kinds)
-
-    return [functools.partial(tiff.page, at) for at in tiff.pages() if is_frame(at)]
+_PHOTOMETRIC = range(7)  # gray (two), RGB, palette, mask, CMYK, YCbCr
+_UNREAD_PHOTOMETRIC = {
+    8: "in CIELAB colors",
+    9: "in ICC Lab colors",
+    10: "in ITU Lab colors",
+    32803: "of a color filter array (raw sensor data)",
+    32844: "in LogL levels",
+    32845: "in LogLuv colors",
+    34892: "of linear raw sensor data",
+}
 
 
 def _check_tiff(data: bytes, name: object, limits: Limits) -> Header:
-    tiff = _Tiff(data, name)
-    pages, tags = len(tiff.pages()), tiff.directory()
+    tiff = Tiff(data, name)
+    start, mask, pages = tiff.main()
+    tags = tiff.directory(start)
 
     def first(code: int, default: int) -> int:
         return tags.get(code, ())[0] if tags.get(code) else default
 
     width, height, samples = first(256, 0), first(257, 0), first(277, 1)
     check_pixels(name, height, width, limits)
+    photometric = first(262, 1)
+    if photometric not in _PHOTOMETRIC:
+        what = _UNREAD_PHOTOMETRIC.get(photometric, f"of the photometric kind {photometric}")
+        raise InputError(f"{name} is a TIFF image {what}, which is not read.", "Convert it to gray or RGB.")
     if samples > 4:
         raise InputError(f"{name} is a TIFF image of {samples} channels.", "Give gray or RGB, with or without alpha.")
     depth = max(tags.get(258) or (1,))
@@ -381,7 +291,7 @@ def _check_tiff(data: bytes, name: object, limits: Limits) -> Header:
     across, down = first(322, 0) or width, first(323, 0) or min(first(278, height) or height, height)
     pieces = -(-width // across) * -(-height // down) * planes
     if pieces > 100_000 or max(across - width, 0) * down > 2**24 or max(down - height, 0) * across > 2**24:
-        _refuse(name, f"is cut into pieces of {across} x {down}")
+        refuse(name, f"is cut into pieces of {across} x {down}")
     held = tags.get(325) or tags.get(279) or ()
     promised, compression = width * height * samples * depth / 8, first(259, 1)
     isolated = compression not in (1, 5, 8, 32773, 32946) or across * down > 2**27
@@ -390,8 +300,8 @@ def _check_tiff(data: bytes, name: object, limits: Limits) -> Header:
     elif held and not isolated:
         _check_share(name, promised, sum(held))
     if compression != 1 and sum(held) > 1.5 * promised + 65536:
-        _refuse(name, f"promises {promised / 1e3:.0f} kB of samples but holds {sum(held) / 1e3:.0f} kB")
-    return Header("TIFF", isolated, pages, tags=tags)
+        refuse(name, f"promises {promised / 1e3:.0f} kB of samples but holds {sum(held) / 1e3:.0f} kB")
+    return Header("TIFF", isolated, pages, tags=tags, start=start if start != tiff.first else 0, mask=mask)
 
 
 def check_inflated(data: bytes, header: Header, name: object) -> None:
@@ -409,7 +319,7 @@ def check_inflated(data: bytes, header: Header, name: object) -> None:
     for offset, count in zip(tags.get(324, tags.get(273, ())), tags.get(325, tags.get(279, ())), strict=False):
         with contextlib.suppress(zlib.error, lzma.LZMAError):  # damage is for the decoder to name
             if len(opener().decompress(data[offset : offset + count], promised + 1)) > promised:
-                _refuse(name, f"has a piece that inflates to more than the {promised} bytes that it promises")
+                refuse(name, f"has a piece that inflates to more than the {promised} bytes that it promises")
 
 
 _CHECKS: dict[str, Callable[[bytes, object, Limits], Header]] = {

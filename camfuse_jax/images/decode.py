@@ -1,4 +1,4 @@
-"""From the bytes of a file to samples as they were stored: nothing stretched, no bit lost; temperatures too."""
+"""From the bytes of a file to samples as they were stored: nothing stretched, no bit lost; radiometric JPEG too."""
 
 import contextlib
 import importlib.util
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tifffile
-from jaxtyping import Float32, Num, UInt16
+from jaxtyping import Float32, UInt16
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -26,7 +26,7 @@ from PIL import (
 )
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.images.bounds import Header, Limits, check_inflated, check_pixels
+from camfuse_jax.images.bounds import Header, check_inflated
 from camfuse_jax.images.picture import GeoTag
 
 # Pillow's classes by format, not its `open`: that one has a limit and warnings of its own, which belong to the whole
@@ -141,11 +141,12 @@ def _equal_channels(rgb: np.ndarray) -> bool:
 
 def decode_array(array: np.ndarray, name: object) -> Decoded:
     """A NumPy array, or a TIFF page: 8 and 16 bit as they are, all else as float32, exact up to 24 bits."""
+    shape, wanted = array.shape, "Give one image of shape (height, width), or (height, width, channels) with 1 to 4."
     if array.ndim not in (2, 3) or array.size == 0 or array.dtype.kind not in "buif":
-        raise InputError(f"{name} holds {array.dtype} of shape {array.shape}.", "Give a single gray or RGB image.")
+        raise InputError(f"{name} holds {array.dtype} of shape {shape}.", wanted)
     array = np.atleast_3d(array)
     if array.shape[2] > 4:
-        raise InputError(f"{name} has {array.shape[2]} channels.", "Give gray or RGB, with or without alpha.")
+        raise InputError(f"{name} has shape {shape}, so {shape[2]} channels.", wanted)
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
         return _split_alpha(array.astype(array.dtype.newbyteorder("=")))
     ends = np.iinfo(array.dtype) if array.dtype.kind in "ui" else None
@@ -169,16 +170,25 @@ def decode_tiff(data: bytes, header: Header, name: object) -> Decoded:
         except DECODER_ERRORS as error:
             failures.append(str(error) or type(error).__name__)
     else:
-        raise InputError(
-            f"{name} cannot be decoded as TIFF: {'; '.join(failures)}.",
-            "Save it again, uncompressed or with deflate, or install the extra tiff for more codecs.",
-        )
+        raise _undecoded(data, header, name, "; ".join(failures))
     text = bytes(tags.get(_NODATA, ())).split(b"\0")[0].decode("latin-1").strip()
     with contextlib.suppress(ValueError):  # text that is no number declares nothing
         found = found._replace(nodata=float(text))
     with contextlib.suppress(*DECODER_ERRORS), TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as image:
         return with_metadata(found, image)
     return found
+
+
+_COMMON_CODECS = (1, 5, 8, 32773, 32946)  # none, LZW, deflate, run lengths: no other package reads them better
+
+
+def _undecoded(data: bytes, header: Header, name: object, why: str) -> InputError:
+    tags, cure = header.tags, "Save it again as gray or RGB, uncompressed or with deflate"
+    starts, lengths = tags.get(324, tags.get(273, ())), tags.get(325, tags.get(279, ()))
+    if any(start + length > len(data) for start, length in zip(starts, lengths, strict=False)):
+        return InputError(f"{name} is not a whole TIFF image: {why}.", "Replace the file or leave it out.")
+    more = "leave it out" if tags.get(259, (1,))[0] in _COMMON_CODECS else "install the extra tiff for more codecs"
+    return InputError(f"{name} cannot be decoded as TIFF: {why}.", f"{cure}, or {more}.")
 
 
 def _by_pillow(data: bytes, header: Header, name: object) -> Decoded:
@@ -220,6 +230,9 @@ def _opened_tiff(data: bytes, byte: str = "") -> TiffImagePlugin.TiffImageFile:
 
 
 def _by_tifffile(data: bytes, header: Header, name: object) -> Decoded:
+    kind = header.tags.get(262, (1,))[0]
+    if kind in (3, 5) or (kind == 6 and header.tags.get(259, (1,))[0] not in (6, 7)):
+        raise ValueError("colors stored in a way that is not read")  # tifffile does not convert them, Pillow does
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page: Any = tiff.pages[0]
         pixels = page.asarray()
@@ -333,67 +346,3 @@ def read_radiometric(data: bytes, maker: str) -> Float32[np.ndarray, "h w"]:
     import flyr
 
     return np.asarray(flyr.unpack(io.BytesIO(data)).celsius, np.float32)
-
-
-def read_npy(data: bytes, name: object, limits: Limits) -> Num[np.ndarray, "..."]:
-    """A NumPy file; its size is checked before it is read.
-
-    Raises:
-        InputError: Damaged, over the limit, or of objects.
-    """
-    file = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        if dtype.hasobject:
-            raise ValueError("it holds Python objects")
-        if len(shape) in (2, 3):
-            check_pixels(name, *shape[:2], limits=limits)
-        if int(np.prod(shape, dtype=object)) * dtype.itemsize > len(data):
-            raise ValueError(f"{len(data)} bytes do not hold {dtype} of shape {shape}")
-        file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False)
-    except InputError:
-        raise
-    except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
-        raise InputError(f"{name} is not a whole NumPy array: {error}.", "Save it with numpy.save.") from error
-
-
-def read_number_table(data: bytes, name: object, limits: Limits) -> Float32[np.ndarray, "h w"]:
-    """Rows of numbers as text, as thermal cameras' programs export them.
-
-    Separated by semicolon, tab, comma or space, with a decimal comma where the separator is another; lines before the
-    first and after the last row of numbers are passed over; an empty cell is not a number (NaN).
-
-    Raises:
-        InputError: No rows of numbers, rows of several lengths, or more than the limit.
-    """
-    coding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"
-    lines = data.removeprefix(b"\xef\xbb\xbf").decode(coding, "replace").replace('"', "").splitlines()
-    lines = [line for line in lines if line and not line.isspace()]
-    first = next((at for at, line in enumerate(lines) if _ROW.fullmatch(line)), len(lines))
-    after = next((len(lines) - at for at, line in enumerate(reversed(lines)) if _ROW.fullmatch(line)), 0)
-    lines = lines[first:after]
-    separator = next((mark for mark in ";\t," if lines and mark in lines[0]), None)
-    width = len(lines[0].split(separator)) if lines else 1
-    check_pixels(name, max(len(lines), 1), width, limits)
-    try:
-        # Counted before anything is split: a million rows cost memory and time.
-        counts = [line.count(separator) + 1 if separator else len(line.split()) for line in lines]
-        widths = sorted(set(counts))
-        if len(widths) != 1:
-            raise ValueError(f"rows of {widths[0]} to {widths[-1]} cells" if widths else "no row of numbers")
-        text = "\n".join(lines).replace(",", "." if separator != "," else ",")
-        cells = [cell for line in text.split("\n") for cell in line.strip(" ").split(separator)]
-        table = np.array([cell.strip() or "nan" for cell in cells], np.float32).reshape(-1, widths[0])
-        ends_empty = widths[0] > 1 and bool(np.isnan(table[:, -1]).all())  # lines that end in a separator
-        return table[:, :-1] if ends_empty else table
-    except ValueError as error:
-        raise InputError(
-            f"{name} is not a table of numbers: {error}.",
-            "Give rows of numbers of one length, separated by semicolon, tab, comma or space.",
-        ) from error
-
-
-_ROW = re.compile(r"(?=.*\d)[\s\d.,;+\-eEnaifNAIF]+")

@@ -1,10 +1,13 @@
 """A picture as a camera meant it: samples at their own depth, upright, and which of them show the scene."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, Num, Shaped, UInt8
+from jaxtyping import Bool, Num, Shaped, UInt8
+
+from camfuse_jax.images.borders import find_border
 
 
 class GeoTag(NamedTuple):
@@ -119,24 +122,27 @@ def luma(rgb: Num[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
 
 _NO_TEMPERATURE, _HUGE = -273.15, 1e30
 _FILL_SHARE = 1e-4  # dead pixels are fewer
-_SPECK = 16  # pixels
-_FRAME_SHARE, _SCENE_SHARE, _BENT_SHARE, _EXACT_SHARE = 0.02, 0.25, 0.03, 0.85
-_JPEG_LEVELS = 8  # by which JPEG changes a flat area beside an edge, in all but 2 of 1,000 pixels (quality 75)
 
 
 def scene_mask(
-    samples: Num[np.ndarray, "h w *c"], nodata: float | None = None, extremes: tuple[float, ...] = ()
+    samples: Num[np.ndarray, "h w *c"],
+    nodata: float | None = None,
+    extremes: tuple[float, ...] = (),
+    hidden: Mapping[str, Shaped[np.ndarray, "h w"] | None] | None = None,
 ) -> tuple[Bool[np.ndarray, "h w"] | None, tuple[str, ...]]:
     """Where samples show the scene, None for everywhere, and one note for each reason why others do not.
 
-    No scene is: what is not finite; the value that the file declares as nodata; a fill value, which is one end of the
-    type (for float: 0, a value below absolute zero, a huge one) that many pixels have and that is farther from all
-    other values than these are from each other; and a constant frame, see `_frame`.
+    No scene is: what a mask or an alpha channel hides; what is not finite; the value that the file declares as nodata;
+    a fill value, which is one end of the type (for float: 0, a value below absolute zero, a huge one) that many pixels
+    have and that is farther from all other values than these are from each other; and a constant frame, see
+    `find_border`.
 
     Args:
         samples: Values as stored.
         nodata: The declared value.
         extremes: Ends of the stored type where the samples have another one.
+        hidden: Masks that are 0 where something is hidden, by what they are called in the note; one that hides
+            everything is passed over.
     """
     flat = samples if samples.ndim == 3 else samples[..., None]
     valid, notes = np.ones(samples.shape[:2], bool), []
@@ -147,6 +153,9 @@ def scene_mask(
             valid = valid & ~bad
             notes.append(f"pixels without data are left out ({why})")
 
+    for why, shown in (hidden or {}).items():
+        if shown is not None and np.any(shown):
+            leave_out(shown == 0, why)
     if samples.dtype.kind == "f":
         leave_out(~np.all(np.isfinite(flat), axis=-1), "not finite")
     if nodata is not None:
@@ -155,7 +164,7 @@ def scene_mask(
     if samples.ndim == 2 and samples.dtype != np.uint8:
         for value in _fill_values(samples, valid, extremes):
             leave_out(samples == value, f"fill value {value:g}")
-    frame = _frame(flat)
+    frame = find_border(flat)
     if frame is not None and np.any(valid & ~frame):
         leave_out(frame, "constant to the edge")
     return (None if valid.all() else valid), tuple(notes)
@@ -177,57 +186,3 @@ def _fill_values(samples: np.ndarray, valid: np.ndarray, extremes: tuple[float, 
             found.append(value)
             rest = others
     return found
-
-
-def _frame(flat: Num[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"] | None:
-    """A border of one constant value around a convex scene: a frame, bars, or the corners that a warp leaves empty.
-
-    A saturated sky is constant to the edge too, but what is left below it is not convex.
-    """
-    from scipy import ndimage
-
-    height, width, _ = flat.shape
-    if min(height, width) < 16:
-        return None
-    slack = _JPEG_LEVELS if flat.dtype == np.uint8 else 0
-    for row, col in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
-        low, high = (flat[row, col].astype(np.float64) + side * slack for side in (-1, 1))
-        down, right = (slice(8) if at == 0 else slice(-8, None) for at in (row, col))
-        edges = np.concatenate([flat[row, right], flat[down, col]])
-        if not np.all((edges >= low) & (edges <= high)):
-            continue
-        same = np.ones((height, width), bool)
-        for channel, (a, b) in enumerate(zip(low, high, strict=True)):
-            same &= (flat[..., channel] >= a) & (flat[..., channel] <= b)
-        labels = np.empty(same.shape, np.int32)
-        ndimage.label(same, output=labels)
-        corners = {int(labels[at]) for at in ((0, 0), (0, -1), (-1, 0), (-1, -1))} - {0}
-        outside = np.isin(labels, list(corners))
-        if slack:  # single pixels that JPEG moved farther than that
-            ndimage.label(~outside, output=labels)
-            outside |= np.bincount(labels.ravel())[labels] < _SPECK
-        scene = ~outside
-        count = int(scene.sum())
-        if outside.mean() < _FRAME_SHARE or count < _SCENE_SHARE * scene.size:
-            continue
-        if slack and np.mean(np.abs(flat[outside] - (low + slack)) <= 1) < _EXACT_SHARE:  # a smooth sky or a backdrop
-            continue
-        rows = np.flatnonzero(scene.any(1))
-        first, last = scene[rows].argmax(1), width - 1 - scene[rows, ::-1].argmax(1)
-        holes = int(np.sum(last - first + 1)) - count
-        if holes + _dents(rows, first) + _dents(rows, -last) <= _BENT_SHARE * outside.sum():
-            return outside
-    return None
-
-
-def _dents(rows: Int[np.ndarray, " n"], edge: Int[np.ndarray, " n"]) -> float:
-    """Pixels that a left edge lacks to be convex; the steps of a slanted line are no dents."""
-    from scipy.spatial import ConvexHull
-
-    if len(rows) < 3:
-        return 0.0
-    far = 2 * (abs(edge).max() + 1)
-    points = np.stack([np.append(rows, rows[[0, -1]]), np.append(edge, [far, far])], 1)
-    corners = np.sort(ConvexHull(points).vertices)
-    corners = corners[corners < len(rows)]
-    return float(np.floor(edge - np.interp(rows, rows[corners], edge[corners]) + 1e-6).sum())

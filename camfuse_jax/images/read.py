@@ -24,7 +24,6 @@ from camfuse_jax.images.bounds import (
     check_bytes,
     check_header,
     check_pixels,
-    frames_of_tiff,
     kind_of,
 )
 from camfuse_jax.images.decode import (
@@ -38,7 +37,9 @@ from camfuse_jax.images.decode import (
     orientation_of,
     with_metadata,
 )
+from camfuse_jax.images.directories import Tiff, frames_of_tiff
 from camfuse_jax.images.picture import Metadata, Picture, depth, luma, scene_mask, upright
+from camfuse_jax.images.tables import read_npy, read_number_table
 from camfuse_jax.system.isolation import LimitedProcess, answer_requests, limit_process
 
 READABLE_SUFFIXES = frozenset(
@@ -111,24 +112,29 @@ def read_picture(
     limits = limits or Limits()
     data, name = _content(source, name, limits)
     header = check_header(data, name, limits)
-    decoded = _decode(data, header, name, limits)
+    content = Tiff(data, name).starting_at(header.start) if header.start else data
+    decoded = _decode(content, header, name, limits)
     samples = upright(decoded.samples, decoded.orientation)
     alpha = None if decoded.alpha is None else upright(decoded.alpha, decoded.orientation)
-    valid, notes = scene_mask(samples, decoded.nodata, decoded.extremes)
+    mask, unread = _read_mask(data, header, name, limits)
+    mask = None if mask is None else upright(mask, decoded.orientation)
+    valid, notes = scene_mask(
+        samples, decoded.nodata, decoded.extremes, hidden={"transparent": alpha, "its mask": mask}
+    )
     shown = samples if valid is None else samples[valid]
     if not shown.size:
         raise InputError(f"{name} has no pixel that shows something: {notes[0]}.", "Replace it or leave it out.")
     if samples.dtype.kind == "f" and valid is not None:
         samples = np.where(np.isfinite(samples), samples, shown.min())
     bits, top, more = depth(shown)
-    metadata = Metadata(decoded.exif, geo_tags(data) if header.tags else ())
+    metadata = Metadata(decoded.exif, geo_tags(content) if header.tags else ())
     return Picture(
         samples,
         bits,
         top,
         alpha,
         decoded.icc,
-        (*decoded.notes, *notes, *more),
+        (*decoded.notes, *unread, *notes, *more),
         valid,
         metadata if metadata.exif or metadata.geo else None,
         hashlib.sha256(data).hexdigest(),
@@ -186,7 +192,7 @@ def open_file(path: str | os.PathLike[str]) -> io.BufferedReader:
     try:
         if Path(path).exists() and not Path(path).is_file():
             what = "folder" if Path(path).is_dir() else "pipe or device"
-            raise InputError(f"{path} is a {what}, not an image file.", "Give a PNG, JPEG, BMP or TIFF file.")
+            raise InputError(f"{path} is a {what}, not an image file.", "Give an image file.")
         return open(path, "rb")
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.", "Check the path.") from error
@@ -224,6 +230,18 @@ def _decode(data: bytes, header: Header, name: object, limits: Limits) -> Decode
     return decoded._replace(notes=notes + decoded.notes)
 
 
+def _read_mask(data: bytes, header: Header, name: object, limits: Limits) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The mask on a TIFF page of its own, not 0 where the image shows the scene, or a note that it is not read."""
+    if not header.mask:
+        return None, ()
+    with contextlib.suppress(InputError):
+        page = Tiff(data, name).page(header.mask)
+        mask = _decode(page, check_header(page, name, limits), name, limits).samples
+        if mask.shape == (header.tags[257][0], header.tags[256][0]):
+            return mask, ()
+    return None, ("its mask cannot be read and is not used",)
+
+
 def _several(pages: int) -> str:
     return f"{pages} pages or frames; the first is used"
 
@@ -233,9 +251,10 @@ def _decode_here(data: bytes, header: Header, name: object, limits: Limits) -> D
         note = f"temperatures out of its {header.radiometric} raw data are used, not the drawn picture"
         return Decoded(decode.read_radiometric(data, header.radiometric), notes=(note,))
     if header.kind == "NumPy array":
-        return decode_array(decode.read_npy(data, name, limits), name)
+        return decode_array(read_npy(data, name, limits), name)
     if header.kind == "table":
-        return Decoded(decode.read_number_table(data, name, limits), notes=("numbers of a table",))
+        table, notes = read_number_table(data, name, limits)
+        return Decoded(table, notes=notes)
     with errors_as_input(name, header.kind):
         if header.kind == "TIFF":
             return decode_tiff(data, header, name)

@@ -209,8 +209,8 @@ def read_homography(path: Path) -> Homography:
     """Reads a 3 x 3 matrix that maps infrared pixels to visible ones.
 
     Args:
-        path: `.json` (three rows of three numbers, or an object that holds them as `homography`) or text of nine
-            numbers apart by blanks, commas or line ends.
+        path: JSON (three rows of three numbers, or an object that holds them as `homography`) or text of nine
+            numbers apart by blanks, commas or line ends, whatever the file is called.
 
     Raises:
         InputError: The file is absent or holds no invertible 3 x 3 matrix.
@@ -221,13 +221,14 @@ def read_homography(path: Path) -> Homography:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST} bytes")
-        text = content.decode()
-        if path.suffix.lower() == ".json":
+        text = content.decode("utf-8-sig")
+        if text.lstrip().startswith(("[", "{")):
             value = json.loads(text)
             value = value.get("homography") if isinstance(value, dict) else value
             matrix = np.array(value, np.float64)
         else:
-            matrix = np.array([float(word) for word in text.replace(",", " ").split()]).reshape(3, 3)
+            matrix = np.array([float(word) for word in text.replace(",", " ").split()])
+        matrix = matrix.reshape(3, 3) if matrix.size == 9 and matrix.ndim == 1 else matrix
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} holds no 3 x 3 homography: {str(error).splitlines()[0]}.", cure) from error
     # Pixels are some thousands; beyond this range products of such numbers are no numbers any more.

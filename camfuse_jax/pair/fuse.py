@@ -7,9 +7,11 @@ from jaxtyping import Bool, Float, UInt
 from scipy import ndimage
 
 from camfuse_jax.config import Backend
+from camfuse_jax.errors import InputError
 from camfuse_jax.export.runtimes import fuse
 from camfuse_jax.fusion.dispatch import Buckets
 from camfuse_jax.fusion.forward import Context
+from camfuse_jax.fusion.fuse import check_masks
 from camfuse_jax.fusion.params import Params, with_look
 from camfuse_jax.images.color import luma_unit, with_luma
 from camfuse_jax.images.ranges import by_rows
@@ -51,9 +53,11 @@ def fuse_frame(
         float32 in [0, 1], shaped as `vis_unit`, or (h, w) where `gray`.
 
     Raises:
-        InputError: The two differ in size.
+        InputError: The two differ in size, or an image or mask is of another shape or type.
         UsageError: The backend cannot be used.
     """
+    _check_shapes(np.shape(ir_unit), np.shape(vis_unit))
+    check_masks(np.shape(ir_unit), ir_valid, vis_valid)
     color = np.ndim(vis_unit) == 3
     luma = by_rows(_luma, vis_unit) if color else np.asarray(vis_unit, np.float32)
     options = {"backend": backend, "buckets": buckets, "max_memory": max_memory, "context": context}
@@ -63,6 +67,17 @@ def fuse_frame(
     if only_ir is not None:  # its colors are no colors of the scene
         vis_unit = np.where(only_ir[..., None], fused[..., None], vis_unit)
     return by_rows(lambda rgb, new: with_luma(rgb, new).astype(np.float32), vis_unit, fused)
+
+
+def _check_shapes(ir: tuple[int, ...], vis: tuple[int, ...]) -> None:
+    for name, shape, good in (("ir_unit", ir, len(ir) == 2), ("vis_unit", vis, len(vis) == 2 or vis[2:] == (3,))):
+        if not good:
+            wanted = "(h, w)" if name == "ir_unit" else "(h, w) or (h, w, 3)"
+            hints = {1: " One channel is image[..., 0].", 4: " Leave alpha out: image[..., :3]."}
+            hint = hints.get(shape[2], "") if len(shape) == 3 else ""
+            raise InputError(f"{name} has shape {shape}.", f"Give {wanted}.{hint}")
+    if ir != vis[:2]:
+        raise InputError(f"ir_unit has shape {ir} but vis_unit has shape {vis}.", "Both must show the same pixels.")
 
 
 def with_usual_look(params: Params, *, colored: bool) -> Params:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from camfuse_jax.config import Backend, NamedRule
+from camfuse_jax.config import LOOKS, Backend, NamedRule
 from camfuse_jax.errors import UsageError
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.ranges import RangePolicy
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Row = tuple[float, float, float]
 AlignMethod = Literal["none", "translation", "ecc", "homography"]
-LOOKS = {"natural": 0.0, "contrast": 1.0}
+Look = Literal["natural", "contrast"] | float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class FuseSettings:
     frame: FrameSettings = dataclasses.field(default_factory=FrameSettings)
     ir_gain: float = 1.0
     vis_gain: float = 1.0
-    look: Literal["natural", "contrast"] | float | None = None
+    look: Look = None
     force: bool = False
     dry_run: bool = False
     limits: Limits = dataclasses.field(default_factory=Limits)
@@ -96,11 +96,17 @@ class FuseSettings:
 
         Raises:
             CheckpointError: They cannot be loaded.
-            UsageError: A gain or the look is wrong.
+            UsageError: A gain or the look is wrong, or the rule has none.
         """
-        from camfuse_jax.fusion.params import balanced, load_params, with_look, with_rule
+        from camfuse_jax.fusion.params import balanced, check_balance, check_gains, load_params, with_look, with_rule
 
+        gains = {"--ir-gain": self.ir_gain, "--vis-gain": self.vis_gain}
+        check_gains(gains)
         params = with_look(with_rule(load_params(self.weights), self.rule), self.look_number)
+        for option in (name for name, gain in gains.items() if gain != 1):
+            check_balance(params, option)
+        if self.look is not None and params.fusion.rule != "spatial":
+            raise UsageError(f"Rule {params.fusion.rule} has no --look.", "Leave it out, or use --rule spatial.")
         return balanced(params, ir_gain=self.ir_gain, vis_gain=self.vis_gain)
 
 
@@ -141,6 +147,22 @@ class FileOptions:
         if not 0.01 <= self.max_memory <= 4096:
             raise UsageError(f"--max-memory must be from 0.01 to 4096 GiB, got {self.max_memory:g}.")
         return int(self.max_memory * 2**30)
+
+
+def parse_look(text: str) -> Look:
+    """Reads natural, contrast, or a number from 0 to 1.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    try:
+        number = LOOKS[text] if text in LOOKS else float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        what = "Give natural, contrast, or a number from 0 (natural) to 1 (contrast)."
+        raise UsageError(f"--look {text} is no look.", what)
+    return number
 
 
 VIDEO_FILES = frozenset(

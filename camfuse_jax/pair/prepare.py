@@ -77,6 +77,7 @@ def guess_polarity(
 
 _SHIFT_SCORE, _SHIFT_GAIN, _SHIFT_SHARE, _SHIFT_PIXELS = 6.0, 0.03, 0.01, 4.0
 _ASPECT = 1.02
+_LITTLE = 0.1  # share of the picture; a camera with a narrower view usually covers more
 
 
 @dataclasses.dataclass
@@ -132,7 +133,7 @@ def prepare_pair(ir: Picture, vis: Picture, settings: FrameSettings) -> Prepared
     """Makes a pair ready for `fuse_frame`.
 
     Raises:
-        InputError: Sizes differ and `fit` is `error`, or an alignment is not trusted.
+        InputError: Sizes differ and `fit` is `error`, an alignment is not trusted, or a calibration leaves nothing.
         UsageError: Alignment without OpenCV.
     """
     notes = [f"ir: {note}" for note in ir.notes] + [f"vis: {note}" for note in vis.notes]
@@ -151,7 +152,7 @@ def prepare_pair(ir: Picture, vis: Picture, settings: FrameSettings) -> Prepared
     _set_polarity(pair, settings, notes)
     if settings.align != "none":
         found = align(pair.ir_unit, pair.luma, settings.align, **pair.masks)
-        _move_ir(pair, found.homography)
+        _move_ir(pair, found.homography, notes)
         pair.details["alignment"] = f"confidence {found.confidence:.1f}, moved by up to {found.moved:.1f} px"
     elif settings.check:
         _look_for_shift(pair, notes)
@@ -194,7 +195,7 @@ def _fit_sizes(pair: PreparedPair, settings: FrameSettings, notes: list[str]) ->
     ir_size, size = pair.ir_unit.shape, pair.vis_unit.shape[:2]
     check_sizes(ir_size, size, settings)
     if settings.calibration is not None:
-        _move_ir(pair, np.array(settings.calibration))
+        _move_ir(pair, np.array(settings.calibration), notes)
     elif ir_size != size:
         aspect = (ir_size[1] / ir_size[0]) / (size[1] / size[0])
         if max(aspect, 1 / aspect) > _ASPECT:
@@ -212,12 +213,20 @@ def _fit_sizes(pair: PreparedPair, settings: FrameSettings, notes: list[str]) ->
             pair.alpha = np.rint(alpha * top).astype(pair.alpha.dtype)
 
 
-def _move_ir(pair: PreparedPair, homography: np.ndarray) -> None:
+def _move_ir(pair: PreparedPair, homography: np.ndarray, notes: list[str]) -> None:
     """Onto the visible image; its new border shows nothing."""
     size = pair.vis_unit.shape[:2]
     mask = warp_mask(pair.ir_valid, homography, *size)
     pair.ir_unit, inside = warp(fill_nearest(pair.ir_unit, pair.ir_valid), homography, *size)
     pair.ir_valid = both(inside, mask)
+    share = 1.0 if pair.ir_valid is None else float(np.mean(pair.ir_valid))
+    if not share:
+        raise InputError(
+            "The calibration moves the infrared image out of the picture: no pixel of it is left.",
+            "Check --calibration: infrared to visible pixels, for images of these sizes.",
+        )
+    if share < _LITTLE:
+        notes.append(f"the moved infrared image covers only {share:.1%} of the picture (see --calibration)")
 
 
 def _set_polarity(pair: PreparedPair, settings: FrameSettings, notes: list[str]) -> None:
@@ -234,9 +243,14 @@ def _set_polarity(pair: PreparedPair, settings: FrameSettings, notes: list[str])
         pair.ir_unit = 1 - pair.ir_unit
 
 
+def _moved(pixels: float, ahead: str, back: str) -> str:
+    return f"{abs(pixels):.0f} px {ahead if pixels >= 0 else back}"
+
+
 def _look_for_shift(pair: PreparedPair, notes: list[str]) -> None:
     shift = find_shift(pair.ir_unit, pair.luma, **pair.masks)
     limit = max(_SHIFT_PIXELS, _SHIFT_SHARE * float(np.hypot(*pair.luma.shape)))
     if shift.length > limit and shift.score >= _SHIFT_SCORE and shift.gain >= _SHIFT_GAIN:
         notes.append("looks misregistered: edges agree better with the infrared image moved (see --align)")
-        pair.details["misregistration"] = f"infrared edges lie {shift.cols:+.0f} px right, {shift.rows:+.0f} px down"
+        moved = _moved(shift.cols, "right", "left"), _moved(shift.rows, "down", "up")
+        pair.details["misregistration"] = f"infrared edges lie {' and '.join(moved)}"

@@ -234,10 +234,23 @@ def _check_config(folder: pathlib.Path, config: dict[str, Any]) -> None:
     if saved != config:
         ours, theirs = _flat(config), _flat(saved)
         names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-        listed = "; ".join(f"{name}: saved {theirs.get(name)}, now {ours.get(name)}" for name in names)
+        told, given = [], _ENCODER in names  # one of the two was trained on weights that were given
+        for name in (name for name in names if not (given and name.startswith("ae."))):
+            saved_as, now = ("not set" if value is None else value for value in (theirs.get(name), ours.get(name)))
+            told.append(f"{name}: saved {saved_as}, now {now}")
+        told += [f"trained on {_encoder(theirs)}, now {_encoder(ours)}"] if given else []
+        listed = "; ".join(told)
         raise CheckpointError(
             f"{folder} was trained with another config ({listed}).", "Use another --workdir, or the saved settings."
         )
+
+
+_ENCODER = "ae.sha256"
+
+
+def _encoder(config: dict[str, Any]) -> str:
+    """What an auto-encoder is called in a message; 64 digits of a checksum say no more than 8."""
+    return f"auto-encoder {config[_ENCODER][:8]}" if _ENCODER in config else "the workdir's own auto-encoder"
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

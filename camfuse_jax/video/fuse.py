@@ -23,7 +23,7 @@ from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
 from camfuse_jax.video.flicker import FlickerControl
 from camfuse_jax.video.frame import Frame, Matching, Reader
 from camfuse_jax.video.pipeline import Behind, ahead
-from camfuse_jax.video.reader import FileReader, open_reader
+from camfuse_jax.video.reader import FileReader, SequenceReader, open_reader, pair_by_number
 from camfuse_jax.video.window import Window
 from camfuse_jax.video.writer import CONTAINERS, AudioCopy, fits, open_writer
 
@@ -119,7 +119,10 @@ def fuse_video(job: VideoJob) -> VideoResult:
         window = stack.enter_context(Window()) if job.options.show else None
         ir = open_reader(job.ir, rate=job.options.ir_fps or job.options.fps, limits=job.settings.limits)
         vis = open_reader(job.vis, rate=job.options.fps, limits=job.settings.limits)
+        by_number = ir.facts.rate == vis.facts.rate and not job.options.offset
+        note = pair_by_number(ir, vis) if by_number else ""
         result = _checked(job, ir, vis)
+        result.notes += (note,) if note else ()
         run = _Run(job, params, ir, vis, result, window)
         run.live() if vis.facts.live else run.recorded()
     return result
@@ -139,6 +142,7 @@ def _checked(job: VideoJob, ir: Reader, vis: Reader) -> VideoResult:
     """What can be known before a frame is looked at: names, kinds, sizes, sound."""
     if ir.facts.live != vis.facts.live:
         raise UsageError("One source is live and the other is recorded.", "Give two of one kind.")
+    _check_rates(job, ir, vis)
     if job.out is not None:
         files = [pathlib.Path(source) for source in (job.ir, job.vis) if not is_stream(source)]
         if job.out.resolve() in [path.resolve() for path in files]:
@@ -158,6 +162,21 @@ def _checked(job: VideoJob, ir: Reader, vis: Reader) -> VideoResult:
     if job.options.audio and job.out is not None and codec and copied is None:
         result.notes += (f"sound ({codec}) is left out: {job.out.suffix or 'a folder'} cannot hold it",)
     return result
+
+
+def _check_rates(job: VideoJob, ir: Reader, vis: Reader) -> None:
+    """Refuses a rate for sources that have their own."""
+    of_ir, of_vis = (isinstance(reader, SequenceReader) for reader in (ir, vis))
+    fps_counts = of_vis or (of_ir and job.options.ir_fps is None)
+    for name, given, counts, source in (
+        ("--fps", job.options.fps != VideoOptions.fps, fps_counts, job.vis),
+        ("--ir-fps", job.options.ir_fps is not None, of_ir, job.ir),
+    ):
+        if given and not counts:
+            raise UsageError(
+                f"{name} is given, but {source} has its own times.",
+                "Leave it out: it is for folders of frames and for TIFF files of several pages.",
+            )
 
 
 def _overlap(job: VideoJob, ir: Reader, vis: Reader) -> tuple[float, float | None]:
@@ -201,6 +220,9 @@ class _Run:
         if job.settings.dry_run:
             matching = Matching(result.ir_rate, result.vis_rate, offset=offset)
             last = float("inf") if end is None else end
+            for reader, shift in ((self._ir, offset), (self._vis, 0.0)):
+                if isinstance(reader, SequenceReader):
+                    reader.check_sizes(last - shift)
             result.planned = matching.count(self._ir.times(), [time for time in self._vis.times() if time < last])
             if not result.planned:
                 raise self._nothing_matched()

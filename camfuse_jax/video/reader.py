@@ -1,6 +1,7 @@
 """Video files through PyAV, folders of numbered pictures, and which reader a source needs by how it is named."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import sys
@@ -8,10 +9,12 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.picture import Picture
-from camfuse_jax.images.read import pictures_in, read_picture, tiff_frames
+from camfuse_jax.images.read import picture_size, pictures_in, read_picture, tiff_frames
 from camfuse_jax.pair.options import DEVICE, PACED, is_stream
 from camfuse_jax.video.frame import Facts, Frame, Reader, file_url, load_av, samples_of
 from camfuse_jax.video.live import LiveReader, StreamFrames
@@ -191,6 +194,7 @@ class SequenceReader:
         if not self._count:
             raise InputError(f"{source} holds no pictures.", "Give a folder of numbered frames, or a video file.")
         self._source, self._limits = source, limits
+        self._times = [index / rate for index in range(self._count)]
         self.facts = Facts(str(source), rate, self._count / rate, self._picture(0)[1].size)
 
     def frames(self) -> Generator[Frame, None, None]:
@@ -199,32 +203,91 @@ class SequenceReader:
 
     def near(self, times: Sequence[float]) -> list[Frame]:
         """See `Reader.near`."""
-        wanted = (min(max(round(time * self.facts.rate), 0), self._count - 1) for time in times)
-        return [self._frame(index) for index in wanted]
+        return [self._frame(int(np.abs(np.subtract(self._times, time)).argmin())) for time in times]
 
     def times(self) -> list[float]:
         """See `Reader.times`."""
-        return [index / self.facts.rate for index in range(self._count)]
+        return self._times
+
+    @property
+    def numbers(self) -> list[int]:
+        """The last number in each file's name; nothing where they do not count the frames."""
+        found = [re.findall(r"\d+", path.stem)[-1:] for path in self._files]
+        numbers = [int(number) for (number,) in found] if all(found) else []
+        return numbers if numbers == sorted(set(numbers)) else []
+
+    def place(self, ranks: Sequence[int]) -> None:
+        """Gives frame i the time of the frame number ranks[i], counted from 0: between them, frames are missing."""
+        self._times = [rank / self.facts.rate for rank in ranks]
+        self.facts = dataclasses.replace(self.facts, duration=(ranks[-1] + 1) / self.facts.rate)
+
+    def named(self, number: int) -> Path:
+        """The file with a number."""
+        return self._files[self.numbers.index(number)]
+
+    def check_sizes(self, until: float) -> None:
+        """Looks at the headers of the frames before a time.
+
+        Raises:
+            InputError: One differs in size from the first, or cannot be read.
+        """
+        for index in (index for index, time in enumerate(self._times) if time < until):
+            source: Any = self._pages[index]() if self._pages else self._files[index]
+            self._check_size(self._name(index), picture_size(source, self._limits))
+
+    def _check_size(self, name: object, size: tuple[int, int]) -> None:
+        if self.facts.size is not None and size != self.facts.size:
+            height, width = self.facts.size
+            raise InputError(
+                f"{name} has {size[1]} x {size[0]} pixels, the first {width} x {height}.",
+                "Frames of a sequence must have one size.",
+            )
 
     def _frame(self, index: int) -> Frame:
         name, picture = self._picture(index)
-        if self.facts.size is not None and picture.size != self.facts.size:
-            height, width = self.facts.size
-            raise InputError(
-                f"{name} has {picture.size[1]} x {picture.size[0]} pixels, the first {width} x {height}.",
-                "Frames of a sequence must have one size.",
-            )
-        return Frame(index / self.facts.rate, picture.samples, picture.valid)
+        self._check_size(name, picture.size)
+        return Frame(self._times[index], picture.samples, picture.valid)
+
+    def _name(self, index: int) -> object:
+        return f"{self._source} page {index + 1}" if self._pages else self._files[index]
 
     def _picture(self, index: int) -> tuple[object, Picture]:
         """What to call it, and the picture."""
-        name = f"{self._source} page {index + 1}" if self._pages else self._files[index]
+        name = self._name(index)
         return name, read_picture(self._pages[index]() if self._pages else self._files[index], self._limits, name=name)
 
 
 def _by_number(path: Path) -> list[tuple[int, int, str]]:
     parts = _DIGITS.split(path.name)
     return [(int(part.isdecimal()), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def pair_by_number(ir: Reader, vis: Reader) -> str:
+    """Gives frames of two folders whose names hold one number one time, so that a lost frame does not shift the rest.
+
+    Two complete folders of one length whose counters began at different numbers keep their order.
+
+    Returns:
+        A note where the numbers of the two differ.
+    """
+    if not isinstance(ir, SequenceReader) or not isinstance(vis, SequenceReader):
+        return ""
+    numbers = ir.numbers, vis.numbers
+    differing = [pair for pair in zip(*numbers, strict=False) if pair[0] != pair[1]]
+    if not differing:
+        return ""
+    common = set(numbers[0]) & set(numbers[1])
+    alone = [[number for number in own if number not in common] for own in numbers]
+    complete = all(one[-1] - one[0] == len(one) - 1 for one in numbers)
+    if not common or (complete and len(numbers[0]) == len(numbers[1])):
+        first = f"{ir.named(differing[0][0])} with {vis.named(differing[0][1])}"
+        return f"frames are paired in the order of their names, but their numbers differ: {first}"
+    ranks = {number: rank for rank, number in enumerate(sorted({*numbers[0], *numbers[1]}))}
+    for reader, own in zip((ir, vis), numbers, strict=True):
+        reader.place([ranks[number] for number in own])
+    first = ir.named(alone[0][0]) if alone[0] else vis.named(alone[1][0])
+    without = f"{len(alone[0])} infrared, {len(alone[1])} visible (such as {first})"
+    return f"frames are paired by the numbers in their names; without a partner: {without}"
 
 
 def open_reader(source: str, *, rate: float = 25.0, limits: Limits | None = None) -> Reader:

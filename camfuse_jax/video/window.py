@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from camfuse_jax.errors import ResourceError, UsageError
 
 _SMOOTH = 0.9  # share of the past in the rate and delay that are shown
+_ELSE = "Use -o, or camfuse serve."
 
 
 def load_pygame() -> Any:
@@ -30,7 +31,7 @@ def load_pygame() -> Any:
 
 
 class Window:
-    """Shows frames with their rate and delay; for the main thread, in a `with` block.
+    """Shows frames with their rate and delay; for the main thread, in a `with` block, which finds the display.
 
     Attributes:
         rate: Frames shown per second, smoothed.
@@ -44,6 +45,16 @@ class Window:
         self.rate, self.delay = 0.0, None
 
     def __enter__(self) -> Self:
+        pygame = self._pygame
+        try:
+            pygame.display.init()
+            pygame.font.init()
+            # SDL takes a driver that shows nothing where it finds no other.
+            asked = os.environ.get("SDL_VIDEODRIVER") or os.environ.get("SDL_VIDEO_DRIVER")
+            if not asked and pygame.display.get_driver() in ("dummy", "offscreen"):
+                raise ResourceError("There is no display to open a window on.", _ELSE)
+        except pygame.error as error:
+            raise ResourceError(f"No window can be opened: {error}.", _ELSE) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +71,7 @@ class Window:
             False once the user has closed the window, or pressed q or Escape.
 
         Raises:
-            ResourceError: There is no display.
+            ResourceError: The window cannot be opened.
         """
         pygame = self._pygame
         rgb = np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels
@@ -79,11 +90,9 @@ class Window:
     def _open(self, size: tuple[int, int]) -> Any:
         pygame = self._pygame
         try:
-            pygame.display.init()
-            pygame.font.init()
             self._screen = pygame.display.set_mode(size, pygame.RESIZABLE)
         except pygame.error as error:
-            raise ResourceError(f"No window can be opened: {error}.", "Use -o, or camfuse serve.") from error
+            raise ResourceError(f"No window can be opened: {error}.", _ELSE) from error
         pygame.display.set_caption("camfuse")
         self._font = pygame.font.Font(None, 22)
         return self._screen
