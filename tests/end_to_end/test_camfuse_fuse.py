@@ -58,7 +58,7 @@ def test_every_kind_of_file_in_one_folder_then_again(camfuse, tmp_path, folder, 
     assert [entry["status"] for entry in planned["pairs"] if entry["name"] == "odd"] == ["failed"]
 
     done = camfuse(*arguments, cwd=tmp_path)
-    refused(done, 1, "2 of 9 pairs failed", "damaged", f"{WIDTH} x {HEIGHT - 3}", "1 files pair with nothing")
+    refused(done, 1, "2 of 9 pairs failed", "damaged", f"{WIDTH} x {HEIGHT - 3}", "1 file pairs with nothing")
     report = json.loads(done.stdout)
     assert report["exit_code"] == 1
     assert report["unpaired"] == ["in/ir_orphan.png has no partner"]

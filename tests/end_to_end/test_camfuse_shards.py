@@ -32,7 +32,7 @@ def test_parts_are_everything_and_share_nothing(camfuse, folder, weights):
     """Two parts, one of them twice: it goes on where it was; the orphan is told by the first part only."""
     common = ("fuse", "ir", "vis", "-o", "o", "--weights", weights, "--json")
     first = camfuse(*common, "--shard", "1/2", cwd=folder)
-    refused(first, 1, "1 files pair with nothing")
+    refused(first, 1, "1 file pairs with nothing")
     report = json.loads(first.stdout)
     assert report["shard"] == "1/2"
     assert [entry["name"] for entry in report["pairs"]] == NAMES[0::2]

@@ -17,6 +17,7 @@ from camfuse_jax import fuse
 from camfuse_jax.cli import main
 from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import write_picture
+from camfuse_jax.video.reader import open_reader
 
 pytest.importorskip("av")
 from moving import HEIGHT, WIDTH, read_video, sound_of, texture, tone_begins, write_video
@@ -53,12 +54,15 @@ def test_two_videos_become_one_with_sound(camfuse, videos, weights, capsys):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["video"]
     assert (told["ir_rate"], told["vis_rate"], told["frames"], told["alone"]) == (10, 25, 28, 0)
+    assert told["size"] == [HEIGHT, WIDTH]
     assert told["reached"] > 0
     times, frames = read_video(here / "o.mp4")
     np.testing.assert_allclose(times, np.arange(28) / 25, atol=1e-4)
     assert frames.shape == (28, HEIGHT, WIDTH, 3)
     assert (frames[..., 0].astype(int) - frames[..., 2]).mean() > 5  # the visible tint
     assert sound_of(here / "o.mp4") == sound_of(vis)
+    facts = open_reader(str(here / "o.mp4")).facts
+    assert (facts.rate, facts.duration) == (25, pytest.approx(28 / 25, abs=0.01))
     assert _listing(here) == ["ir.mp4", "o.mp4", "vis.mp4"]
 
 
@@ -78,16 +82,31 @@ def test_nothing_is_replaced_and_sources_least_of_all(videos, weights, capsys):
     assert all(text in told for text in ("--force", "one of the sources", "o.gif", "--overlay", "overlap"))
     assert (here / "o.mp4").read_bytes() == b"mine"
     assert _listing(here) == ["ir.mp4", "o.mp4", "vis.mp4"]
-    assert main([*common, "-o", "o.mp4", "--force", "--seconds", "0.4", "--no-audio"]) == 0
-    assert len(read_video(here / "o.mp4")[0]) == 10
+    assert main([*common, "-o", "o.mp4", "--force", "--seconds", "0.4", "--no-audio", "--offset", "0.2"]) == 0
+    told = capsys.readouterr()
+    assert "fused: o.mp4, 12 frames, 0.48 s, sound: none" in told.out
+    assert "matched: nearest in time, at most 52.5 ms apart" in told.err
+    assert "left out: 4 visible frames, no infrared frame near enough" in told.err
+    assert len(read_video(here / "o.mp4")[0]) == 12
     with pytest.raises(IndexError):
         sound_of(here / "o.mp4")
 
 
-def test_frames_are_matched_by_time(videos, weights):
+def test_frames_are_matched_by_time(videos, weights, capsys):
     """Each result is nearest to the fusion of the right two frames, not of their neighbors."""
     here, _ = videos
-    main(["fuse", "ir.mp4", "vis.mp4", "-o", "o", "--weights", str(weights), "--gray", "--offset", "0.2"])
+    arguments = ["fuse", "ir.mp4", "vis.mp4", "--weights", str(weights), "--gray", "--offset", "0.2", "--json"]
+
+    def told(*options):
+        assert main([*arguments, *options]) == 0
+        return json.loads(capsys.readouterr().out)["video"]
+
+    assert told("-o", "o", "--dry-run")["planned"] == 24
+    done = told("-o", "o")
+    assert (done["frames"], done["alone"]) == (24, 4)
+    assert (done["first"], done["last"]) == pytest.approx((0.16, 1.08))
+    assert not [note for note in done["notes"] if "ends first" in note]
+    assert told("-o", "p", "--seconds", "0.42")["last"] == pytest.approx(0.6)  # from where both show something
     ir, vis = (read_video(here / name)[1] for name in ("ir.mp4", "vis.mp4"))
     results = sorted((here / "o").iterdir())
     assert [path.name for path in results] == [f"frame_{index:06}.png" for index in range(1, len(results) + 1)]
@@ -108,11 +127,12 @@ def test_frames_are_matched_by_time(videos, weights):
         assert here_is < 0.5 * min(others)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_sound_stays_in_step_where_the_beginning_is_cut(here, weights, suffix):
-    """The screen turns white as the tone begins, 0.8 s after the start; 0.5 s are cut."""
+@pytest.mark.parametrize(("suffix", "begin"), [(".mp4", 0.0), (".mkv", 0.0), (".mp4", 0.4)])
+def test_sound_stays_in_step_where_the_beginning_is_cut(here, weights, suffix, begin):
+    """The screen turns white as the tone begins, 0.8 s after the start, wherever the clock begins; 0.5 s are cut."""
     dark, bright = np.full((HEIGHT, WIDTH), 30, np.uint8), np.full((HEIGHT, WIDTH), 220, np.uint8)
-    write_video(here / "vis.mp4", [bright if index >= 20 else dark for index in range(40)], 25, sound=0.8)
+    frames = [bright if index >= 20 else dark for index in range(40)]
+    write_video(here / "vis.mp4", frames, 25, sound=begin + 0.8, begin=begin)
     write_video(here / "ir.mp4", [dark] * 30, 25)
     arguments = ["fuse", "ir.mp4", "vis.mp4", "--weights", str(weights), "--offset", "0.5"]
     assert main([*arguments, "-o", f"o{suffix}"]) == 0
@@ -143,14 +163,19 @@ def test_tiffs_of_several_pages_are_videos(here, weights, capsys):
     assert "6 pages or frames; the first is used; --video takes all" in capsys.readouterr().err
 
 
-def test_two_sequences_of_other_rates_with_constant_ranges(here, weights):
+def test_two_sequences_of_other_rates_with_constant_ranges(here, weights, capsys):
     for index in range(6):
         write_picture(here / "ir" / f"{index}.png", 20_000 + texture(index, seed=1).astype(np.uint16) * (index + 1))
         write_picture(here / "vis" / f"v{index}.png", texture(index, seed=2))
     options = ("--fps", "10", "--weights", str(weights))
-    assert main(["fuse", "ir", "vis", "-o", "o.mp4", "--ir-fps", "5", *options]) == 0
-    times, _ = read_video(here / "o.mp4")
-    np.testing.assert_allclose(times, np.arange(6) / 10, atol=1e-4)
+    for ir_rate, count in (("5", 6), ("20", 4)):
+        capsys.readouterr()
+        assert main(["fuse", "ir", "vis", "-o", "o.mp4", "--force", "--ir-fps", ir_rate, *options, "--json"]) == 0
+        done = json.loads(capsys.readouterr().out)["video"]
+        assert (done["ir_rate"], done["vis_rate"]) == (float(ir_rate), 10)
+        assert ("the infrared source ends first; what follows is left out" in done["notes"]) == (ir_rate == "20")
+        times, _ = read_video(here / "o.mp4")
+        np.testing.assert_allclose(times, np.arange(count) / 10, atol=1e-4)
     assert main(["fuse", "ir", "vis", "-o", "o", "--video", *options]) == 0
     assert read_picture(here / "o" / "frame_000006.png").samples.dtype == np.uint16
     write_picture(here / "vis" / "v3.png", texture(3, height=62))
@@ -194,6 +219,9 @@ def test_the_dry_run_refuses_what_the_run_refuses(videos, weights, capsys):
         10,
     )
     write_picture(here / "still.png", texture(0))
+    for index in range(12):
+        write_picture(here / "frames" / f"{index}.png", texture(index, height=HEIGHT if index != 3 else 48))
+        write_picture(here / "others" / f"{index}.png", texture(index))
     (here / "file").write_bytes(b"")
     (here / "there.mp4").write_bytes(b"mine")
     wrong = {
@@ -204,6 +232,7 @@ def test_the_dry_run_refuses_what_the_run_refuses(videos, weights, capsys):
         "folder": ["ir.mp4", "vis.mp4", "-o", "file/n.mp4"],
         "exists": ["ir.mp4", "vis.mp4", "-o", "there.mp4"],
         "range": ["ir.mp4", "vis.mp4", "-o", "n.mp4", "--ir-range", "fixed:300,400"],
+        "a frame": ["frames", "others", "-o", "n.mp4"],
         "live": ["live:small.mp4", "live:vis.mp4", "-o", "n.mkv"],
     }
     for what, arguments in wrong.items():

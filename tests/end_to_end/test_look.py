@@ -54,16 +54,30 @@ def test_the_command(place, monkeypatch, tmp_path, vis, options, look):
     assert np.abs(to_levels(other, 8).astype(int) - expected).max() > 4
 
 
+def test_a_video_in_color_is_natural(place, monkeypatch, tmp_path):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    sources = [read_picture(place / f"{name}.png").samples for name in ("ir", "color")]
+    for kind, image in zip(("ir", "vis"), sources, strict=True):
+        write_picture(tmp_path / kind / "1.png", image)
+    images = [np.float32(image / 255) for image in sources]
+    params = load_params(place / "w.safetensors")
+    natural, contrast = (to_levels(fuse_frame(with_look(params, look), *images), 8).astype(int) for look in (0, 1))
+    for options, near, far in (((), natural, contrast), (("--look", "contrast"), contrast, natural)):
+        command = ["fuse", str(tmp_path / "ir"), str(tmp_path / "vis"), "--video", "-o", str(tmp_path / "o"), "--force"]
+        assert main([*command, "--weights", str(place / "w.safetensors"), *options]) == 0
+        found = read_picture(tmp_path / "o" / "frame_000001.png").samples.astype(int)
+        assert np.abs(found - near).mean() < 0.5 * np.abs(found - far).mean()
+
+
 def test_a_wrong_look_is_named(place, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(place)
     arguments = ["fuse", "ir.png", "gray.png", "-o", str(tmp_path / "f.png"), "--weights", "w.safetensors", "--look"]
-    for wrong in ("2", "nan"):
+    for wrong in ("2", "nan", "vivid"):
         assert main([*arguments, wrong]) == 2
-        assert "from 0 (natural) to 1 (contrast)" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as stopped:
-        main([*arguments, "nature"])
-    assert stopped.value.code == 2
-    assert "natural" in capsys.readouterr().err
+        told = f"--look {wrong} is no look. Give natural, contrast, or a number from 0 (natural) to 1 (contrast)."
+        assert told in capsys.readouterr().err
+    assert main([*arguments, "0.5", "--rule", "max"]) == 2
+    assert "Rule max has no --look" in capsys.readouterr().err
 
 
 def test_other_rules_have_no_look():

@@ -28,7 +28,7 @@ def test_any_names_by_pattern_and_by_table(camfuse, tmp_path, weights):
     assert done.returncode == 0, done.stderr
     assert [entry["name"] for entry in json.loads(done.stdout)["pairs"]] == ["a b", "ü"]
     done = camfuse("fuse", "--csv", "in/pairs.csv", *common, cwd=tmp_path)
-    refused(done, 1, "1 files pair with nothing")
+    refused(done, 1, "1 file pairs with nothing")
     report = json.loads(done.stdout)
     assert [(entry["name"], entry["ir"]) for entry in report["pairs"]] == [("mixed", "in/cam0-ü.png")]
     assert "absent.png absent" in report["unpaired"][0]

@@ -14,6 +14,7 @@ from camfuse_jax import save_params
 from camfuse_jax.batch import run
 from camfuse_jax.cli import main
 from camfuse_jax.errors import CamfuseError
+from camfuse_jax.images.picture import GeoTag, Metadata
 from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import write_picture
 
@@ -113,11 +114,39 @@ def test_files_that_are_no_images(place, capsys):
     assert _fuse("v.png", "v.png", "-o", "v.png") == 2
     assert _fuse("v.png", "v.png", "--ir-range", "best") == 2
     assert _fuse("v.png", "v.png", "--ir-gain", "-1") == 2
-    assert _fuse("v.png", "v.png", "--max-megapixels", "0.0001") == 3
+    for unit in ("megapixels", "megabytes"):
+        assert _fuse("v.png", "v.png", f"--max-{unit}", "0.0001") == 3
+        assert f"raise --max-{unit}" in capsys.readouterr().err.lower()
     assert _fuse("v.png", "v.png", "--max-memory", "0") == 2
     assert main(["fuse", "v.png", "v.png", "--weights", "none"]) == 4
     assert not (place / "fused").exists()
     assert read_picture(place / "v.png").size == GRAY.shape
+
+
+def test_what_the_visible_file_says_goes_with_the_result(place, capsys):
+    exif = Image.Exif()
+    exif[272], exif[306] = "T640", "2024:05:01 10:20:30"
+    metadata = Metadata(exif.tobytes(), (GeoTag(33550, 12, 3, (0.5, 0.5, 0.0)),))
+    write_picture(place / "i.png", GRAY)
+    write_picture(place / "v.tif", np.stack([GRAY] * 3, -1), alpha=255 - GRAY, icc=b"profile" * 9, metadata=metadata)
+    for form, suffix in (("tiff", ".tif"), ("png", ".png")):
+        assert _fuse("i.png", "v.tif", "-o", "o", "--format", form) == 0
+        assert ("only TIFF holds GeoTIFF tags" in capsys.readouterr().err) == (form == "png")
+        result = read_picture(place / "o" / f"v{suffix}")
+        np.testing.assert_array_equal(result.alpha, 255 - GRAY)
+        assert result.icc == b"profile" * 9
+        block = Image.Exif()
+        block.load(result.metadata.exif)
+        assert (block[272], block[306]) == ("T640", "2024:05:01 10:20:30")
+        assert [tag.value for tag in result.metadata.geo] == ([(0.5, 0.5, 0.0)] if form == "tiff" else [])
+
+
+def test_the_memory_that_is_asked_for_is_handed_on_in_bytes(place, monkeypatch):
+    asked, real = [], run.fuse_frame
+    monkeypatch.setattr(run, "fuse_frame", lambda *given, **how: asked.append(how["max_memory"]) or real(*given, **how))
+    write_picture(place / "v.png", GRAY)
+    assert _fuse("v.png", "v.png", "-o", "o", "--max-memory", "0.5") == 0
+    assert asked == [2**29]
 
 
 def test_a_place_that_cannot_be_written_stops_with_5(place, capsys):

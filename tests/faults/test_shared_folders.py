@@ -12,9 +12,15 @@ from command_line import environment
 from small_nets import small_params
 
 from camfuse_jax import save_params
-from camfuse_jax.batch import run
+from camfuse_jax.batch import plan, run
 from camfuse_jax.cli import main
+from camfuse_jax.fusion.fuse import explain
+from camfuse_jax.fusion.params import balanced
+from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import write_picture
+from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.report import pictures
+from camfuse_jax.report.pictures import overlay
 from camfuse_jax.system import files
 
 GRAY = np.random.default_rng(0).integers(0, 256, (20, 24), dtype=np.uint8)
@@ -101,6 +107,69 @@ def test_a_file_written_while_the_run_was_going_on_is_not_replaced(folder, monke
     assert (folder / "o" / "b.png").read_bytes() == b"precious"
     assert not (folder / "o" / "b_ir_heat.png").exists()
     assert (folder / "o" / "c.png").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--look", "0.5"),
+        ("--rule", "max"),
+        ("--ir-gain", "2"),
+        ("--vis-gain", "2"),
+        ("--gray",),
+        ("--weights", "other.safetensors"),
+    ],
+    ids=" ".join,
+)
+def test_results_of_other_settings_are_not_taken_for_these(folder, capsys, options):
+    """Asked by a dry run, which looks at what is there as a run does."""
+    save_params(folder / "other.safetensors", small_params(seed=1))
+    for name in ("b", "c"):
+        (folder / "ir" / f"{name}.png").unlink()
+        (folder / "vis" / f"{name}.png").unlink()
+    rule = ("--rule", "spatial") if "--look" in options else ()  # the only one with a look
+    assert _fuse(*rule) == 0
+    assert _fuse(*rule, "--dry-run") == 0
+    assert "there already" in capsys.readouterr().out
+    assert _fuse(*rule, "--dry-run", *options) == 2
+    assert "made otherwise" in capsys.readouterr().err
+
+
+def test_results_of_another_version_are_made_anew_and_those_of_copied_weights_are_not(folder, monkeypatch, capsys):
+    assert _fuse() == 0
+    (folder / "w.safetensors").rename(folder / "same.safetensors")
+    assert _fuse("--weights", "same.safetensors", "--dry-run") == 0
+    assert "there already" in capsys.readouterr().out
+    monkeypatch.setattr(plan, "package_version", lambda: "another")
+    assert _fuse("--weights", "same.safetensors", "--dry-run") == 2
+
+
+def test_what_is_asked_for_later_is_added(folder, capsys):
+    """Each heat map is of the image that it is named for, under the class of that image."""
+    assert _fuse() == 0
+    kept = (folder / "o" / "a.png").stat().st_mtime_ns
+    assert _fuse("--overlay") == 0
+    assert (folder / "o" / "a.png").stat().st_mtime_ns == kept
+    images = [np.float32(read_picture(folder / kind / "a.png").samples / 255) for kind in ("ir", "vis")]
+    explanation = explain(small_params(), *images)
+    for kind, image, heat in zip(("ir", "vis"), images, (explanation.ir_cam, explanation.vis_cam), strict=True):
+        expected = overlay(to_levels(image, 8), heat[0]).astype(int)
+        assert np.abs(read_picture(folder / "o" / f"a_{kind}_heat.png").samples - expected).max() <= 3
+
+
+def test_each_piece_of_a_preview_is_what_its_label_says(folder, monkeypatch):
+    drawn = []
+    real = pictures.balance_grid
+    monkeypatch.setattr(pictures, "balance_grid", lambda tiles: drawn.append(dict(tiles)) or real(tiles))
+    assert main(["fuse", "ir/a.png", "vis/a.png", "--preview", "-o", "o", "--weights", "w.safetensors"]) == 0
+    (tiles,) = drawn
+    np.testing.assert_array_equal(tiles["ir"], GRAY)
+    np.testing.assert_array_equal(tiles["vis"], GRAY[::-1])
+    images = [np.float32(tiles[kind] / 255) for kind in ("ir", "vis")]
+    for ir_gain, vis_gain in run.BALANCES:
+        tile = tiles[f"--ir-gain {ir_gain:g} --vis-gain {vis_gain:g}"].astype(int)
+        params = balanced(small_params(), ir_gain=ir_gain, vis_gain=vis_gain)
+        assert np.abs(tile - to_levels(fuse_frame(params, *images), 8)).max() <= 1
 
 
 def test_of_two_runs_with_other_settings_one_reports_that_it_came_late(folder, monkeypatch, capsys):
@@ -191,6 +260,20 @@ run.read_picture = read
     assert time.monotonic() - begun < 6
 
 
+def test_output_that_nobody_reads_ends_the_command_as_shells_have_it(folder):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        process = subprocess.run(
+            [sys.executable, "-m", "camfuse_jax.cli", "docs", "cameras"],
+            env=environment(folder / "cache"),
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (process.returncode, process.stderr) == (141, b"")
+
+
 def test_a_name_too_long_is_one_line(folder, capsys):
     out = "n" * 256
     assert main(["fuse", "ir/a.png", "vis/a.png", "-o", f"{out}.png", "--weights", "w.safetensors"]) == 5
@@ -198,7 +281,9 @@ def test_a_name_too_long_is_one_line(folder, capsys):
 
 
 def test_a_result_in_a_format_that_is_not_written_is_refused(folder, capsys):
-    for out, message in (("x.gif", "No result is written as .gif"), ("x.png", "3 pairs")):
+    endings = (".gif", ".jxl", ".ppm", ".tga", ".txt", ".webm")
+    others = [(f"x{end}", f"No result is written as {end}") for end in endings]
+    for out, message in (*others, ("x.png", "3 pairs")):
         assert main(["fuse", "ir", "vis", "-o", out, "--weights", "w.safetensors"]) == 2
         assert message in capsys.readouterr().err
         assert not (folder / out).exists()
@@ -214,6 +299,70 @@ def test_the_depth_of_a_folder_is_decided_once(folder, capsys):
     assert "8 bit in a 16-bit file" not in notes
     assert _fuse() == 0
     assert "skipped: 3 of 3" in capsys.readouterr().out
+
+
+def test_a_deeper_file_in_the_middle_of_a_long_folder_counts(folder, capsys):
+    """Twenty pairs of 12 bits but for one of 14: whatever sample is drawn, the series has one brightness."""
+    for index in range(20):
+        image = GRAY.astype(np.uint16) * 16
+        image[0, 0] = 16_000 if index == 1 else 0
+        write_picture(folder / "i" / f"{index:02}.png", image)
+        write_picture(folder / "v" / f"{index:02}.png", GRAY)
+    common = ("--weights", "w.safetensors", "--ir-range", "full")
+    assert main(["fuse", "i", "v", "-o", "r", *common]) == 0
+    assert "14 bit with white at 16383 taken for the whole folder" in capsys.readouterr().err
+    means = [read_picture(path).samples.mean() for path in sorted((folder / "r").iterdir())]
+    assert len(means) == 20
+    assert np.ptp(means) < 0.01 * means[0]
+
+
+def test_force_replaces_the_valid_map_too(folder, capsys):
+    framed = np.pad(np.random.default_rng(1).integers(1, 256, (40, 48), dtype=np.uint8), 12)
+    write_picture(folder / "i.png", framed)
+    write_picture(folder / "v.png", np.random.default_rng(2).integers(0, 256, framed.shape, dtype=np.uint8))
+    command = ["fuse", "i.png", "v.png", "-o", "f.png", "--weights", "w.safetensors"]
+    assert main(command) == 0
+    (folder / "f_valid.png").write_bytes(b"old")
+    assert main([*command, "--rule", "max", "--force"]) == 0, capsys.readouterr().err
+    assert read_picture(folder / "f_valid.png").samples.max() == 255
+
+
+def test_a_valid_map_does_not_replace_another_pairs_result(folder, capsys):
+    framed = np.pad(np.maximum(GRAY, 40), 6)
+    for kind in ("i", "v"):
+        write_picture(folder / kind / "a.png", framed)
+        write_picture(folder / kind / "a_valid.png", GRAY)
+    (folder / "r").mkdir()
+    (folder / "r" / "a_valid.png").write_bytes(b"old")
+    assert main(["fuse", "i", "v", "-o", "r", "--weights", "w.safetensors", "--force"]) == 1
+    assert "r/a_valid.png exists and was made otherwise" in capsys.readouterr().err
+    assert read_picture(folder / "r" / "a_valid.png").size == GRAY.shape
+
+
+def test_swapped_sides_are_noticed_once_for_the_run(folder, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        write_picture(folder / "ir" / f"{name}.png", rng.integers(0, 256, (*GRAY.shape, 3), dtype=np.uint8))
+    assert _fuse() == 0
+    note = "note: infrared is in color and visible is gray: are they swapped? (a, b, c)"
+    assert capsys.readouterr().err.splitlines().count(note) == 1
+    assert main(["fuse", "vis", "ir", "-o", "r", "--weights", "w.safetensors"]) == 0
+    assert "swapped" not in capsys.readouterr().err
+
+
+def test_one_mistake_of_many_pairs_is_said_once(folder, capsys):
+    assert _fuse() == 0
+    (folder / "ir" / "alone.png").write_bytes((folder / "ir" / "a.png").read_bytes())
+    capsys.readouterr()
+    assert _fuse("--gray") == 2
+    error = capsys.readouterr().err
+    assert error.count("made otherwise") == 1
+    assert "a, b, c: o/a.png exists" in error
+    assert "1 file pairs with nothing" not in error  # nothing was done
+    write_picture(folder / "ir" / "d.png", GRAY)
+    write_picture(folder / "vis" / "d.png", GRAY)
+    assert _fuse("--gray") == 1
+    assert "1 file pairs with nothing." in capsys.readouterr().err
 
 
 def test_one_image_given_twice_is_noticed(folder, capsys):

@@ -71,11 +71,13 @@ def test_numbers_that_cannot_be(capsys, tmp_path, prepared, setting):
 def test_without_an_autoencoder_the_classifier_takes_the_shipped_one_and_says_so(capsys, tmp_path, prepared):
     shutil.copytree(prepared, tmp_path / "w")
     arguments = ("--stage", "cls", "--preset", "tiny", "--workdir", tmp_path / "w", "--cls.epochs", 1)
-    code, err = _main(capsys, *arguments)
-    assert code == 0
+    assert main([str(argument) for argument in arguments]) == 0
+    out, err = capsys.readouterr()
     assert f"{tmp_path / 'w' / 'ae'} holds no auto-encoder" in err
     assert "--stage ae" in err
-    assert (tmp_path / "w" / "cls-synthetic" / "params.safetensors").exists()
+    made = tmp_path / "w" / "cls-synthetic" / "params.safetensors"
+    assert made.exists()
+    assert out == f"wrote {made}; use it with `camfuse fuse IR VIS --weights {made}`\n"
 
 
 def test_without_data_the_synthetic_pairs_are_taken_and_a_misspelt_name_gets_the_nearest(capsys, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The pages: printed by `camfuse docs`, and there wherever code or tests send somebody."""
 
+import itertools
 import re
 import shlex
 import tomllib
@@ -51,6 +52,24 @@ def _printed_commands():
         for line in lines:
             if line.startswith("python experiments/run.py --stage"):
                 yield pytest.param(shlex.split(line.rstrip("& "), comments=True)[2:], id=f"{path.stem}: {line[31:70]}")
+
+
+def _blocks():
+    for path in (REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))):
+        for number, block in enumerate(path.read_text(encoding="utf-8").split("```")[1::2], start=1):
+            yield pytest.param(block, id=f"{path.stem} {number}")
+
+
+@pytest.mark.parametrize("block", list(_blocks()))
+def test_no_two_commands_of_a_block_write_one_result(block):
+    """Run in order, the second would be refused: its result exists and was made otherwise."""
+    written = []
+    for line in (line for line in block.splitlines() if line.startswith("camfuse fuse") and "--dry-run" not in line):
+        words = shlex.split(line, comments=True)[2:]
+        out = next((after for word, after in itertools.pairwise(words) if word in ("-o", "--out")), "fused")
+        sources = tuple(itertools.takewhile(lambda word: not word.startswith("-"), words))
+        written.append(out if "." in out else (out, sources))  # one folder holds results of several sources
+    assert len(written) == len(set(written)), written
 
 
 @pytest.mark.parametrize("arguments", list(_printed_commands()))

@@ -15,6 +15,7 @@ RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 GEO = (
     GeoTag(33550, 12, 3, (0.5, 0.5, 0.0)),
     GeoTag(33922, 12, 6, (0.0, 0.0, 0.0, 448_000.0, 5_412_000.0, 0.0)),
+    GeoTag(34264, 12, 16, tuple(float(i) for i in range(16))),
     GeoTag(34735, 3, 8, (1, 1, 0, 1, 1024, 0, 1, 1)),
     GeoTag(34737, 2, 9, "WGS 84 |"),
 )
@@ -23,7 +24,7 @@ GEO = (
 def _exif(orientation=1):
     exif = Image.Exif()
     exif[271], exif[272], exif[306], exif[274] = "FLIR", "T640", "2024:05:01 10:20:30", orientation
-    exif[305] = "firmware"
+    exif[305], exif[315], exif[33432] = "firmware", "A. Nyone", "2024 A. Nyone"
     inner, place = exif.get_ifd(34665), exif.get_ifd(34853)
     inner[36867], inner[33434], inner[37500] = "2024:05:01 10:20:30", 0.004, b"maker's own" * 20
     place[1], place[2], place[3], place[4] = "N", (52.0, 31.0, 12.5), "E", (13.0, 24.0, 3.25)
@@ -52,6 +53,7 @@ def test_date_camera_and_place_are_kept(source, out):
     content = picture_bytes(samples, kind=out.removesuffix("16"), metadata=metadata, provenance="made of x")
     main, inner, place = _told(read_picture(content, name="y").metadata.exif)
     assert (main[271], main[272], main[306]) == ("FLIR", "T640", "2024:05:01 10:20:30")
+    assert (main[315], main[33432]) == ("A. Nyone", "2024 A. Nyone")
     assert inner[36867] == "2024:05:01 10:20:30"
     assert float(inner[33434]) == pytest.approx(0.004)
     assert (place[1], place[3]) == ("N", "E")
@@ -84,7 +86,7 @@ def test_all_of_it_in_one_tiff_with_alpha():
     np.testing.assert_array_equal(picture.samples, RGB)
     np.testing.assert_array_equal(picture.alpha, RGB[..., 0])
     assert picture.icc == b"profile" * 9
-    assert len(picture.metadata.geo) == 4
+    assert len(picture.metadata.geo) == len(GEO)
     assert _told(picture.metadata.exif)[2][1] == "N"
 
 
@@ -112,6 +114,13 @@ def test_a_color_profile_is_embedded_and_read_back(kind):
     with Image.open(io.BytesIO(content)) as image:
         assert image.info["icc_profile"] == profile
     assert read_picture(picture_bytes(RGB, kind=kind), name="x").icc is None
+
+
+def test_a_profile_of_inks_is_not_kept_for_the_colors_they_become():
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).convert("CMYK").save(buffer, "JPEG", icc_profile=b"of inks" * 9)
+    picture = read_picture(buffer.getvalue(), name="x")
+    assert (picture.icc, picture.is_color) == (None, True)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

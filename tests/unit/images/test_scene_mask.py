@@ -9,6 +9,7 @@ from scipy import ndimage
 from camfuse_jax.images.picture import scene_mask
 from camfuse_jax.images.ranges import RangePolicy, limits_of, unit_samples
 from camfuse_jax.images.read import read_gray, read_picture
+from camfuse_jax.images.write import write_picture
 
 
 def _scene(shape=(60, 80), low=20, high=230, seed=0):
@@ -146,10 +147,24 @@ def test_no_photograph_of_the_lists_is_taken_for_framed(data_root):
         for path in sorted((data_root / folder).iterdir())[:60]
         if read_picture(path).valid is not None
     }
-    assert framed == {"M3FD_00000", "VIFB_labMan"}  # which have the corners of a warp, and a frame
+    assert framed == {"M3FD_00000", "VIFB_labMan", "VIFB_walking"}  # the corners of a warp, a frame, and both
 
 
 def test_gray_levels_keep_what_is_stored(tmp_path):
     framed = np.pad(_scene().astype(np.uint8), 8)
     Image.fromarray(framed).save(tmp_path / "a.png")
     assert np.array_equal(read_gray(tmp_path / "a.png"), framed)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_alpha_hides_is_no_scene(tmp_path, dtype):
+    samples = np.stack([_scene()] * 3, -1).astype(dtype)
+    alpha = np.full(samples.shape[:2], np.iinfo(dtype).max, dtype)
+    alpha[:20, :30] = 0
+    alpha[30:, 40:] //= 2
+    write_picture(tmp_path / "a.png", samples, alpha=alpha)
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture.valid, alpha > 0)
+    assert "pixels without data are left out (transparent)" in picture.notes
+    write_picture(tmp_path / "b.png", samples, alpha=0 * alpha)  # nothing would be left: a broken channel
+    assert read_picture(tmp_path / "b.png").valid is None

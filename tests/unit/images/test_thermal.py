@@ -100,6 +100,19 @@ def test_other_arrays_are_refused_by_name(array):
         read_picture(_npy(array), name="a.npy")
 
 
+def test_a_shape_is_named_with_what_is_wanted():
+    with pytest.raises(InputError, match=r"a\.npy has shape \(1, 12, 16\), .*\(height, width\), or"):
+        read_picture(_npy(np.zeros((1, 12, 16))), name="a.npy")
+
+
+def test_a_header_out_of_proportion_is_refused_in_our_words():
+    content = _npy(CELSIUS)
+    long = content[:8] + (60_000).to_bytes(2, "little") + content[10:-1].ljust(60_100)
+    with pytest.raises(InputError, match=r"a\.npy is not a whole NumPy array: its header claims 60000 bytes") as caught:
+        read_picture(long, name="a.npy")
+    assert "pickle" not in str(caught.value)
+
+
 def _text(separator, decimal=".", encoding="utf-8", head="", tail="", end=""):
     rows = (separator.join(f"{value:.3f}".replace(".", decimal) for value in row) + end for row in CELSIUS)
     return (head + "\r\n".join(rows) + tail).encode(encoding)
@@ -152,5 +165,5 @@ def test_a_large_table_is_read_apart(tmp_path):
 
 def test_other_numbers_are_tables_only_where_they_are_numbers_alone():
     assert json.dumps([1, 2]) == "[1, 2]"
-    with pytest.raises(InputError, match="is not a whole"):
+    with pytest.raises(InputError, match="is not an image that can be read, or is cut off"):
         read_picture(b"[1, 2]", name="a.png")

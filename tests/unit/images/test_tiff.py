@@ -1,6 +1,7 @@
 """Every TIFF that Pillow or tifffile reads is read bit for bit, and what neither reads is refused with the cure."""
 
 import lzma
+import struct
 import zlib
 
 import hostile_images
@@ -11,7 +12,8 @@ from PIL import Image
 
 from camfuse_jax.errors import InputError
 from camfuse_jax.images import decode
-from camfuse_jax.images.read import picture_size, read_picture
+from camfuse_jax.images.bounds import Limits
+from camfuse_jax.images.read import picture_size, read_picture, tiff_frames
 
 RNG = np.random.default_rng(0)
 U16 = (21_000 + RNG.integers(0, 4000, (48, 64))).astype(np.uint16)
@@ -136,3 +138,93 @@ def test_the_other_byte_order_behind_a_codec_that_only_pillow_has(tmp_path, samp
 
     monkeypatch.setattr(decode, "_by_tifffile", lacks_codec)
     np.testing.assert_array_equal(_read(tmp_path / "a.tif"), samples)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (8, "CIELAB"),
+        (9, "ICC Lab"),
+        (10, "ITU Lab"),
+        (32803, "color filter array"),
+        (32845, "LogLuv"),
+        (51177, "51177"),
+    ],
+)
+def test_colors_of_other_kinds_are_refused_by_name(tmp_path, code, told):
+    old, new = (struct.pack("<HHII", 262, 3, 1, value) for value in (1, code))
+    (tmp_path / "a.tif").write_bytes(hostile_images.tiff().replace(old, new))
+    for reader in (read_picture, picture_size):
+        with pytest.raises(InputError, match=rf"a\.tif is a TIFF image .*{told}.*, which is not read\. Convert it to"):
+            reader(tmp_path / "a.tif")
+
+
+def test_what_pillow_alone_converts_is_not_taken_as_it_is_stored(tmp_path):
+    inks = np.zeros((8, 9, 4), np.uint16)
+    inks[..., 3] = 65535
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated")
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.samples.max() == 0
+    assert "CMYK converted to RGB without its profile" in picture.notes
+    colors = RNG.integers(0, 65536, (3, 65536), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "b.tif", U16, photometric="palette", colormap=colors)
+    with pytest.raises(
+        InputError, match=r"b\.tif cannot be decoded as TIFF: .*colors stored in a way .*or leave it out"
+    ):
+        read_picture(tmp_path / "b.tif")
+
+
+def _pages(path, *pages, **options):
+    with tifffile.TiffWriter(path, **options) as file:
+        for samples, tags in pages:
+            file.write(samples, **tags)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_mask_page_says_what_is_scene(tmp_path, compression):
+    shown = np.ones(F32.shape, bool)
+    shown[:20] = False
+    mask = {"photometric": 4, "subfiletype": 4, "compression": compression}
+    turned = [(274, "H", 1, 6, True)]
+    _pages(tmp_path / "a.tif", (F32, {"extratags": turned}), (shown[::2], mask), (shown, mask))
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(picture.valid, np.rot90(shown, -1))
+    assert picture.notes == ("stored as float32", "pixels without data are left out (its mask)")
+
+
+def test_a_mask_that_cannot_be_read_is_spoken_of(tmp_path):
+    shown = np.ones(F32.shape, bool)
+    _pages(tmp_path / "a.tif", (F32, {}), (shown, {"photometric": 4, "subfiletype": 4, "compression": "zlib"}))
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        at = file.pages[1].dataoffsets[0]
+    content = (tmp_path / "a.tif").read_bytes()
+    picture = read_picture(content[:at] + bytes(8) + content[at + 8 :], name="a.tif")
+    assert picture.valid is None
+    assert "its mask cannot be read and is not used" in picture.notes
+
+
+def test_smaller_copies_are_no_pages(tmp_path):
+    _pages(tmp_path / "a.tif", (U16, {}), (U16[::2, ::2], {"subfiletype": 1}), (U16[::4, ::4], {"subfiletype": 1}))
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(picture.samples, U16)
+    assert not any("pages" in note for note in picture.notes)
+    assert len(tiff_frames(tmp_path / "a.tif", Limits())) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}])
+@pytest.mark.parametrize("inside", [True, False])
+def test_behind_a_thumbnail_the_image_is_read(tmp_path, inside, options):
+    thumbnail = {"subfiletype": 1, "metadata": None} | ({"subifds": 1} if inside else {})
+    _pages(tmp_path / "a.tif", (U16[::4, ::4], thumbnail), (U16, {"metadata": None}), **options)
+    np.testing.assert_array_equal(_read(tmp_path / "a.tif"), U16)
+    _pages(tmp_path / "b.tif", (U16[::4, ::4], thumbnail), (U16, {"metadata": None, "photometric": 32803}), **options)
+    with pytest.raises(InputError, match=r"b\.tif .*color filter array"):
+        read_picture(tmp_path / "b.tif")
+
+
+def test_more_codecs_are_advised_only_where_a_codec_is_the_reason(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", U16)
+    content = (tmp_path / "a.tif").read_bytes()[:-1000]
+    with pytest.raises(InputError, match=r"a\.tif is not a whole TIFF image: .*Replace the file") as caught:
+        read_picture(content, name="a.tif")
+    assert "codec" not in str(caught.value)

@@ -7,7 +7,10 @@ import pytest
 from scipy import ndimage
 
 from camfuse_jax.errors import InputError, UsageError
+from camfuse_jax.images.picture import Picture
 from camfuse_jax.pair.calibrate import read_homography
+from camfuse_jax.pair.options import FrameSettings
+from camfuse_jax.pair.prepare import prepare_pair
 from camfuse_jax.pair.register import align, find_shift, resize, warp
 
 
@@ -31,6 +34,19 @@ def test_warp_moves_a_plane_exactly_and_says_where_it_knows():
     np.testing.assert_allclose(moved[core], ((sx + 2 * sy) / 200)[core], atol=1e-4)
     assert np.all(moved[~valid] == 0)
     np.testing.assert_allclose(warp(plane, np.eye(3), 40, 60)[0], plane, atol=1e-6)
+
+
+@pytest.mark.parametrize(("right", "share"), [(0, ""), (140, "12.5%"), (150, "6.2%"), (159, "0.6%"), (160, None)])
+def test_a_calibration_that_moves_the_image_out_of_the_picture_is_told(right, share):
+    picture = Picture(np.random.default_rng(0).integers(0, 256, (120, 160), dtype=np.uint8), 8, 255)
+    settings = FrameSettings(calibration=((1.0, 0.0, right), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), check=False)
+    if share is None:
+        with pytest.raises(InputError, match=r"no pixel of it is left.*--calibration"):
+            prepare_pair(picture, picture, settings)
+        return
+    notes = prepare_pair(picture, picture, settings).notes
+    little = (f"the moved infrared image covers only {share} of the picture (see --calibration)",)
+    assert notes == (little if right >= 150 else ())
 
 
 def test_warp_agrees_with_opencv():

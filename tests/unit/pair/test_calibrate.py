@@ -1,5 +1,7 @@
 """Homographies measured on boards drawn here, whose true one is known, and on tables of points."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -7,8 +9,10 @@ from scipy import ndimage
 from camfuse_jax.cli import main
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.write import write_picture
+from camfuse_jax.pair import calibrate
 from camfuse_jax.pair.calibrate import (
     Board,
+    Measured,
     find_board,
     measure_homography,
     parse_board,
@@ -159,6 +163,39 @@ def test_wrong_tables_are_refused(tmp_path, table, told):
         read_points(tmp_path / "p.csv")
 
 
+def test_which_image_lacks_the_board_is_said(tmp_path, monkeypatch, capsys):
+    """Images that show it are 40 rows high here; files are named by a pattern."""
+    monkeypatch.chdir(tmp_path)
+    grid = np.stack(np.meshgrid(np.arange(3.0), np.arange(2.0)), -1).reshape(-1, 2)
+    found = {60: 7 * grid[::-1], 70: 7 * grid}  # by width: in the infrared image from its other end
+
+    def find_board(image, board):
+        return found[image.shape[1]] if len(image) == 40 else None
+
+    monkeypatch.setattr(calibrate, "find_board", find_board)
+    for name, heights in {"a": (50, 40), "b": (40, 50), "c": (50, 50), "d": (40, 40)}.items():
+        for kind, height, width in zip("xy", heights, found, strict=True):
+            write_picture(tmp_path / "in" / f"{name}_{kind}.png", np.zeros((height, width), np.uint8))
+    command = ["calibrate", "in", "--pattern", "{name}_x", "{name}_y", "--board", "3x2", "--json"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["board_not_found"] == ["a (infrared)", "b (visible)", "c (both)"]
+    assert told["pairs"] == ["d"]
+    np.testing.assert_allclose(told["homography"], np.eye(3), atol=1e-6)
+
+
+def test_a_poor_fit_and_points_left_out_are_noted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.csv").write_text("ir_x,ir_y,vis_x,vis_y\n1,2,3,4\n")
+    for worst, noted in ((1.9, False), (2.1, True)):
+        measured = Measured(np.eye(3), np.array([worst, worst, 9.0]), np.array([True, True, False]), ())
+        monkeypatch.setattr(calibrate, "measure_homography", lambda found, measured=measured: measured)
+        assert main(["calibrate", "--points", "p.csv", "--force"]) == 0
+        told = capsys.readouterr().err
+        assert "note: 1 of 3 points lie too far off to be used" in told
+        assert ("note: more than 2 px are seen as double edges" in told) == noted
+
+
 def test_what_the_command_refuses(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     points = np.random.default_rng(0).random((8, 2)) * 100
@@ -175,3 +212,17 @@ def test_what_the_command_refuses(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().err
     assert all(text in told for text in ("--board is missing", "either images of a board or --points", "none of 1"))
     assert not (tmp_path / "n.json").exists()
+
+
+@pytest.mark.parametrize("name", ["h.json", "h.txt"])
+@pytest.mark.parametrize("form", ["words", "rows", "list", "object"])
+def test_a_homography_is_known_by_its_content(tmp_path, name, form):
+    nine = [repr(float(value)) for value in TRUE.ravel()]
+    text = {
+        "words": ", ".join(nine[:3]) + "\n" + " ".join(nine[3:]),
+        "rows": json.dumps(TRUE.tolist()),
+        "list": "[" + ", ".join(nine) + "]",
+        "object": json.dumps({"homography": TRUE.tolist()}),
+    }[form]
+    (tmp_path / name).write_text(text)
+    np.testing.assert_allclose(read_homography(tmp_path / name), TRUE)

@@ -1,5 +1,7 @@
 """One pair of frames: fused in color, prepared from what cameras store, checked and moved."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -8,7 +10,7 @@ from small_nets import small_params
 from camfuse_jax import fuse
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.color import luma_unit
-from camfuse_jax.images.picture import Picture
+from camfuse_jax.images.picture import Metadata, Picture
 from camfuse_jax.images.ranges import parse_policy
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.options import FrameSettings
@@ -41,6 +43,28 @@ def test_color_frames_keep_the_fused_luma():
     np.testing.assert_allclose(luma_unit(color), gray, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"ir_unit": np.zeros((12, 16, 1), np.float32)}, r"ir_unit has shape \(12, 16, 1\).*image\[..., 0\]"),
+        ({"vis_unit": np.zeros((12, 16, 1), np.float32)}, r"vis_unit has shape \(12, 16, 1\).*image\[..., 0\]"),
+        ({"vis_unit": np.zeros((12, 16, 4), np.float32)}, r"vis_unit has shape.*Leave alpha out"),
+        ({"vis_unit": np.zeros((12, 17), np.float32)}, "Both must show the same pixels"),
+        ({"ir_valid": np.ones((12, 16), np.float32)}, "ir_valid is float32.*bool"),
+        ({"vis_valid": np.ones((1, 16), bool)}, r"vis_valid is bool of shape \(1, 16\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(change, told):
+    images = {"ir_unit": np.zeros((12, 16), np.float32), "vis_unit": np.zeros((12, 16), np.float32)}
+    with pytest.raises(InputError, match=told):
+        fuse_frame(small_params(), **(images | change))
+
+
+def test_weights_that_are_only_a_name_are_named():
+    with pytest.raises(InputError, match=r"params is of type str\. Give weights, such as load_params\('tno'\)"):
+        fuse("tno", GRAY, GRAY)
+
+
 def test_outside_the_valid_area_the_visible_image_stays():
     ir, vis = (GRAY / 255).astype(np.float32), (RGB / 255).astype(np.float32)
     valid = np.zeros((12, 16), bool)
@@ -61,6 +85,9 @@ def test_depth_alpha_and_profile_follow_the_visible_image():
     grayed = prepare_pair(_picture(GRAY), _picture(RGB, icc=b"x"), FrameSettings(gray=True))
     assert grayed.icc is None
     assert any("profile" in note for note in grayed.notes)
+    assert (
+        "ir: its alpha is left out" in prepare_pair(_picture(GRAY, alpha=alpha), _picture(RGB), FrameSettings()).notes
+    )
 
 
 def test_infrared_in_three_channels_is_one_scalar():
@@ -77,6 +104,15 @@ def test_polarity_and_range_are_applied():
     policy = parse_policy("fixed:0,51", option="x")
     fixed = prepare_pair(_picture(GRAY), _picture(GRAY), FrameSettings(ir_range=policy)).ir_unit
     np.testing.assert_allclose(fixed, np.clip(GRAY / 51, 0, 1), atol=1e-6)
+    ready = prepare_pair(_picture(GRAY), _picture(GRAY), FrameSettings(vis_range=policy))
+    np.testing.assert_allclose(ready.vis_unit, fixed, atol=1e-6)
+    np.testing.assert_allclose(ready.ir_unit, plain, atol=1e-6)
+    assert any(note.startswith("vis: ") and "outside" in note for note in ready.notes)
+    deep = _picture(GRAY.astype(np.uint16) << 4, 12, 4095)
+    vis_unit = prepare_pair(deep, deep, FrameSettings()).vis_unit
+    np.testing.assert_allclose(
+        vis_unit, (GRAY.astype(float) * 16) / 4095, atol=1e-6
+    )  # of its full scale, not stretched
 
 
 def test_black_hot_is_flipped_on_strong_evidence_only():
@@ -98,7 +134,11 @@ def test_black_hot_is_flipped_on_strong_evidence_only():
 def test_sizes(fit, size):
     ir = _picture(np.kron(GRAY, np.ones((2, 1), np.uint8))[:, :16].repeat(2, 1)[:, :20])
     alpha = np.full((12, 16), 200, np.uint8)
-    ready = prepare_pair(ir, _picture(RGB, alpha=alpha), FrameSettings(fit=fit))
+    ir, own = dataclasses.replace(ir, metadata=Metadata(b"of ir")), Metadata(b"of vis")
+    ready = prepare_pair(ir, _picture(RGB, alpha=alpha, metadata=own), FrameSettings(fit=fit))
+    assert ready.metadata.exif == f"of {fit}".encode()  # of the image whose geometry the result has
+    alike = _picture(GRAY, metadata=Metadata(b"of ir")), _picture(RGB, metadata=own)
+    assert prepare_pair(*alike, FrameSettings(fit=fit)).metadata == own
     assert ready.ir_unit.shape == ready.vis_unit.shape[:2] == ready.alpha.shape == size
     assert np.all(ready.alpha == 200)
     assert any("differ in shape" in note for note in ready.notes)
@@ -112,7 +152,7 @@ def test_a_shifted_pair_is_noticed_and_an_aligned_one_is_not():
     vis = _picture(np.rint(b * 255).astype(np.uint8))
     shifted = prepare_pair(_picture(np.rint((1 - a) * 255).astype(np.uint8)), vis, FrameSettings())
     assert any("misregistered" in note for note in shifted.notes)
-    assert "+8 px right, +0 px down" in shifted.details["misregistration"]
+    assert "8 px right and 0 px down" in shifted.details["misregistration"]
     aligned = prepare_pair(_picture(np.rint((1 - b) * 255).astype(np.uint8)), vis, FrameSettings())
     assert not any("misregistered" in note for note in aligned.notes)
 

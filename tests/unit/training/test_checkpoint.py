@@ -83,6 +83,18 @@ def test_another_config_is_refused_with_the_names_that_differ(saved):
     assert "stage:" not in text
 
 
+@pytest.mark.parametrize(("before", "told"), [("1", "auto-encoder 11111111"), (None, "the workdir's own auto-encoder")])
+def test_another_auto_encoder_is_named_in_short(tmp_path, before, told):
+    own = {"stage": "ae", "net": {"widths": [4]}, "ae": {"crop": 32}}
+    given = {"sha256": "2" * 64, "net": {"widths": [8]}}
+    with StageCheckpoints(tmp_path / "cls", {"ae": own if before is None else given | {"sha256": before * 64}}) as kept:
+        kept.save(1, _state(1))
+    with pytest.raises(CheckpointError) as caught:
+        StageCheckpoints(tmp_path / "cls", {"ae": given, "seed": 3})
+    config = f"(seed: saved not set, now 3; trained on {told}, now auto-encoder 22222222)"
+    assert f"was trained with another config {config}" in str(caught.value)
+
+
 def test_a_folder_without_checkpoints_takes_another_config(tmp_path):
     # A first attempt with a wrong batch size, say, ends before anything is trained.
     StageCheckpoints(tmp_path / "ae", CONFIG).close()

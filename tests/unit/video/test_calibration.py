@@ -44,6 +44,8 @@ def test_masked_pixels_have_no_say_in_the_range():
         [(Frame(0.0, ir, mask), Frame(0.0, vis))], FrameSettings(ir_range=RangePolicy("minmax"), check=False)
     )
     assert found.details["ir range"].startswith("7000 to 9000")
+    for own in (mask, ~mask):
+        np.testing.assert_array_equal(found.prepare(Frame(1.0, ir, own), Frame(1.0, vis)).ir_valid, own)
 
 
 def test_a_border_that_is_constant_in_all_frames_is_no_scene():
@@ -137,6 +139,7 @@ def test_the_movement_is_found_once_and_scales_with_the_size():
     np.testing.assert_allclose(np.array(found.settings.calibration)[:2, 2], [-6, 0], atol=0.5)
     half = calibrate_video(_pairs((ir[::2, ::2], vis)), settings)
     np.testing.assert_allclose(np.array(half.settings.calibration)[0, 0], 2, atol=0.02)
+    np.testing.assert_allclose(np.array(half.settings.calibration)[:2, 2], [-6, 0], atol=1)
     ready = half.prepare(Frame(0.0, ir[::2, ::2]), Frame(0.0, vis))
     assert not ready.ir_valid[:, -4:].any()  # what was moved away from the border is unknown there
     assert ready.ir_valid[20:-20, 20:-20].all()
@@ -165,9 +168,21 @@ def test_what_did_not_change_keeps_its_brightness():
     assert np.abs(np.diff(held)).max() < 0.25 * np.abs(np.diff(raw)).max()
 
 
-def test_a_cut_begins_anew_and_a_slow_change_is_followed():
+@pytest.mark.parametrize("rule", ["eq5-contribution", "eq5-pooled"])
+def test_channel_weights_that_depend_on_the_images_are_averaged(rule):
+    """So rule adaptive may be used on videos: its weights do not follow each frame."""
+    params, rng = small_params(fusion=FusionConfig(rule=rule)), np.random.default_rng(0)
+    control, pair, other = FlickerControl(params, 25), _scene(rng, 0.0), _scene(rng, 0.25)
+    first, second = control(pair).weights, control(other).weights
+    own = FlickerControl(params, 25)(other).weights
+    assert np.abs(own - first).max() > 1e-3
+    np.testing.assert_allclose(second - first, (1 - np.exp(-1 / 125)) * (own - first), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [25, 5])
+def test_a_cut_begins_anew_and_a_slow_change_is_followed(rate):
     params, rng = small_params(fusion=FusionConfig()), np.random.default_rng(1)
-    control = FlickerControl(params, 25)
+    control = FlickerControl(params, rate)
     for _ in range(3):
         control(_scene(rng, 0.0))
     other = _scene(rng, 0.0)
@@ -175,9 +190,9 @@ def test_a_cut_begins_anew_and_a_slow_change_is_followed():
     own = FlickerControl(params, 25)(other)
     np.testing.assert_array_equal(control(other).statistics.mean, own.statistics.mean)
     brighter = PreparedPair(other.ir_unit + 0.05, other.vis_unit)
-    means = [float(control(brighter).statistics.mean[0].squeeze()) for _ in range(250)]
+    means = [float(control(brighter).statistics.mean[0].squeeze()) for _ in range(10 * rate)]
     assert np.all(np.diff(means) > -1e-6)
-    assert abs(means[125] - other.ir_unit.mean() - 0.05 * (1 - np.exp(-1))) < 0.002  # 5 s on
+    assert abs(means[5 * rate] - other.ir_unit.mean() - 0.05 * (1 - np.exp(-1))) < 0.003  # 5 s on
     assert means[-1] > other.ir_unit.mean() + 0.04
 
 
@@ -188,6 +203,15 @@ def test_something_bright_that_enters_both_images_is_no_cut():
     for image in (pair.ir_unit, pair.vis_unit):
         image[:, :30] = 1.0
     np.testing.assert_allclose(control(pair).statistics.mean, before, atol=0.01)
+
+
+def test_a_jump_of_one_camera_alone_is_no_cut():
+    """As where a thermal camera sets its gain anew."""
+    params, rng = small_params(fusion=FusionConfig()), np.random.default_rng(4)
+    control, pair = FlickerControl(params, 25), _scene(rng, 0.0)
+    before = control(pair).statistics.mean
+    after = control(PreparedPair(pair.ir_unit * 0.5, pair.vis_unit)).statistics.mean
+    np.testing.assert_allclose(after, before, atol=0.01)
 
 
 def test_what_is_invalid_has_no_part_in_the_light():

@@ -1,5 +1,6 @@
 """Readers and writers of files."""
 
+import re
 import struct
 import sys
 
@@ -9,9 +10,11 @@ import tifffile
 from PIL import Image
 
 from camfuse_jax.errors import InputError, ResourceError, UsageError
+from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.write import write_picture
-from camfuse_jax.video.frame import turn_upright
-from camfuse_jax.video.reader import open_reader
+from camfuse_jax.pair.options import VideoOptions, is_moving
+from camfuse_jax.video.frame import Matching, turn_upright
+from camfuse_jax.video.reader import open_reader, pair_by_number
 from camfuse_jax.video.writer import open_writer
 
 pytest.importorskip("av")
@@ -92,6 +95,19 @@ def test_a_still_image_is_named(tmp_path, name):
         open_reader(str(tmp_path / name))
 
 
+def test_what_moves_is_known_by_its_name():
+    moving = ("a.mp4", "b.MOV", "c.m4v", "d.mkv", "rtsp://camera/1", "rtsps://camera/1", "http://camera", "device:0")
+    assert [name for name in (*moving, "a.png", "folder", "mp4") if is_moving(name)] == list(moving)
+
+
+@pytest.mark.parametrize(
+    "number", [{"offset": -2e6}, {"offset": 2e6}, {"fps": 0.0}, {"ir_fps": -1.0}, {"seconds": 0.0}]
+)
+def test_numbers_out_of_range_are_refused_by_name(number):
+    with pytest.raises(UsageError, match=f"--{next(iter(number)).replace('_', '-')} must be"):
+        VideoOptions(**number)
+
+
 def test_cameras_have_numbers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for source in ("live:97", "device:97", "device:/dev/video97"):
@@ -120,10 +136,51 @@ def test_a_folder_is_ordered_by_number(tmp_path):
         write_picture(tmp_path / f"frame_{index}.png", np.full((4, 4), index, np.uint8))
     reader = open_reader(str(tmp_path), rate=4)
     assert [(frame.time, int(frame.samples[0, 0])) for frame in reader.frames()] == [(0, 1), (0.25, 2), (0.5, 10)]
-    assert [int(frame.samples[0, 0]) for frame in reader.near([0.0, 0.6])] == [1, 10]
+    assert [int(frame.samples[0, 0]) for frame in reader.near([0.0, 0.6, 9.0])] == [1, 10, 10]
     write_picture(tmp_path / "frame_11.png", np.zeros((5, 4), np.uint8))
     with pytest.raises(InputError, match=r"frame_11\.png"):
         list(open_reader(str(tmp_path)).frames())
+
+
+def _folders(tmp_path, ir, vis, **options):
+    """Readers of two folders with frames of these numbers, each of that level, and the note on their numbers."""
+    for kind, numbers in (("ir", ir), ("vis", vis)):
+        for number in numbers:
+            write_picture(tmp_path / kind / f"frame_{number}.png", np.full((4, 4), number, np.uint8))
+    readers = [open_reader(str(tmp_path / kind), rate=10) for kind in ("ir", "vis")]
+    return readers, pair_by_number(*readers)
+
+
+@pytest.mark.parametrize(
+    ("ir", "vis", "pairs", "told"),
+    [
+        ([0, 1, 3, 4], [0, 1, 2, 3, 4], [(0, 0), (1, 1), (3, 3), (4, 4)], "0 infrared, 1 visible .*vis/frame_2.png"),
+        ([1, 2, 3, 4], [2, 3, 4], [(2, 2), (3, 3), (4, 4)], "1 infrared, 0 visible .*ir/frame_1.png"),
+        ([10, 20, 40], [10, 30, 40], [(10, 10), (40, 40)], "1 infrared, 1 visible .*ir/frame_20.png"),
+        ([0, 1, 2], [1, 2, 3], [(0, 1), (1, 2), (2, 3)], "in the order .*ir/frame_0.png with .*vis/frame_1.png"),
+        ([1, 2], [101, 102, 103], [(1, 101), (2, 102)], "in the order .*ir/frame_1.png with .*vis/frame_101.png"),
+        ([1, 2, 3], [1, 2, 3, 4], [(1, 1), (2, 2), (3, 3)], "^$"),
+    ],
+)
+def test_frames_of_two_folders_belong_together_by_number(tmp_path, ir, vis, pairs, told):
+    readers, note = _folders(tmp_path, ir, vis)
+    matched = Matching(10, 10).pairs(*(reader.frames() for reader in readers))
+    assert [tuple(int(frame.samples[0, 0]) for frame in pair) for pair in matched] == pairs
+    assert re.search(told, note)
+    ends = [frame.time + 0.1 for frame in (list(reader.frames())[-1] for reader in readers)]
+    assert [reader.facts.duration for reader in readers] == pytest.approx(ends)
+
+
+def test_the_headers_of_a_sequence_are_enough_to_find_another_size(tmp_path):
+    readers, _ = _folders(tmp_path, range(12), range(12))
+    write_picture(tmp_path / "ir" / "frame_3.png", np.zeros((4, 6), np.uint8))
+    readers[0].check_sizes(0.3)  # frames before
+    readers[1].check_sizes(9.0)
+    with pytest.raises(InputError, match=r"frame_3\.png has 6 x 4 pixels, the first 4 x 4"):
+        readers[0].check_sizes(9.0)
+    stack = np.zeros((3, 40, 56), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    open_reader(str(tmp_path / "a.tif")).check_sizes(9.0)
 
 
 def _pages(stack):
@@ -206,6 +263,8 @@ def test_a_folder_of_temperature_tables_is_a_sequence(tmp_path):
     for index in range(3):
         np.save(tmp_path / f"{index}.npy", np.full((4, 4), 20.0 + index, np.float32) + np.eye(4, dtype=np.float32))
     assert [frame.samples[0, 1] for frame in open_reader(str(tmp_path)).frames()] == [20, 21, 22]
+    np.save(tmp_path / "0.npy", np.where(np.eye(4, dtype=bool), np.nan, 20))
+    np.testing.assert_array_equal(next(open_reader(str(tmp_path)).frames()).valid, ~np.eye(4, dtype=bool))
     write_picture(tmp_path / "a.png", np.arange(16, dtype=np.uint8).reshape(4, 4))
     assert len(list(open_reader(str(tmp_path)).frames())) == 1  # tables beside images say something about them
 
@@ -231,6 +290,35 @@ def test_a_file_that_lost_its_end_is_refused(tmp_path, index_first):
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(InputError, match=r"a\.mp4"):
         list(open_reader(str(path)).frames())
+
+
+def test_a_file_that_ends_between_two_frames_is_refused(tmp_path):
+    """Nothing is damaged there, so that only its length says that frames are absent."""
+    import av
+
+    path = write_video(tmp_path / "a.mp4", [texture(i) for i in range(20)], 10, container={"movflags": "faststart"})
+    with av.open(str(path)) as container:
+        places = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
+    path.write_bytes(path.read_bytes()[: places[12]])
+    with pytest.raises(InputError, match=r"a\.mp4 is cut off: its last frame is at .* should last 2\.00 s"):
+        list(open_reader(str(path)).frames())
+
+
+def test_frames_that_change_their_size_are_refused(tmp_path):
+    parts = [
+        write_video(tmp_path / f"{height}.ts", [texture(0, height=height)] * 3, 10).read_bytes() for height in (64, 48)
+    ]
+    (tmp_path / "a.ts").write_bytes(b"".join(parts))
+    with pytest.raises(InputError, match=r"a\.ts: the frame at .* has another size than the first"):
+        list(open_reader(str(tmp_path / "a.ts")).frames())
+
+
+@pytest.mark.parametrize("prefix", ["", "live:"])
+def test_frames_over_the_limit_are_refused(tmp_path, prefix):
+    source = f"{prefix}{write_video(tmp_path / 'a.mp4', [texture(0)] * 2, 10)}"
+    with pytest.raises(InputError, match=r"has frames of 96 x 64.*--max-megapixels"):
+        next(open_reader(source, limits=Limits(max_pixels=96 * 64 - 1)).frames())
+    assert next(open_reader(source, limits=Limits(max_pixels=96 * 64)).frames()).samples.shape == (64, 96, 3)
 
 
 def test_damage_in_the_middle_is_told_with_its_place(tmp_path):
@@ -263,6 +351,20 @@ def test_a_written_video_has_the_frames_times_and_colors_given(tmp_path):
     with open_writer(tmp_path / "g.mp4", rate=10, force=False) as writer:
         writer.write(np.arange(256, dtype=np.uint8).reshape(16, 16), 0.0)
     assert np.abs(read_video(tmp_path / "g.mp4")[1][0, ..., 0].astype(int) - np.arange(256).reshape(16, 16)).mean() < 3
+
+
+@pytest.mark.parametrize(("suffix", "container"), [(".mp4", "mp4"), (".mkv", "matroska")])
+def test_a_written_video_says_its_rate_and_length(tmp_path, suffix, container):
+    import av
+
+    path = tmp_path / f"a{suffix}"
+    with open_writer(path, rate=10, force=False) as writer:
+        for index in range(6):
+            writer.write(texture(index), index / 10)
+    facts = open_reader(str(path)).facts
+    assert (facts.rate, facts.duration) == (pytest.approx(10), pytest.approx(0.6, abs=0.01))
+    with av.open(str(path)) as file:
+        assert container in file.format.name
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "folder"])
@@ -304,7 +406,8 @@ def test_where_nothing_can_be_written_is_told_before_anything_is_read(tmp_path):
         open_writer(tmp_path / "file" / "a.mp4", rate=10, force=False)
 
 
-def test_a_folder_with_other_files_is_never_replaced(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["notes.txt", "photo.png", "frame_times.csv"])
+def test_a_folder_with_other_files_is_never_replaced(tmp_path, name):
+    (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError, match="other"):
         open_writer(tmp_path, rate=10, force=True)

@@ -47,6 +47,20 @@ def test_a_slow_taker_gets_the_newest_and_memory_stays_flat():
     assert reader.dropped == 58
 
 
+def test_frames_that_waited_can_be_forgotten():
+    reader = LiveReader("camera", _Camera(6))
+    reader.start()
+    reader._thread.join()
+    reader.flush()
+    assert list(reader.frames()) == []
+
+
+def test_a_camera_that_changes_its_size_is_refused():
+    reader = LiveReader("camera", [np.zeros((4, 6), np.uint8), np.zeros((6, 4), np.uint8)])
+    with pytest.raises(InputError, match="camera changed its size"):
+        list(reader.frames())
+
+
 def test_stop_ends_the_frames_and_close_ends_the_thread():
     camera = _Camera()
     reader = LiveReader("camera", camera)
@@ -57,6 +71,14 @@ def test_stop_ends_the_frames_and_close_ends_the_thread():
     reader.close()
     assert not reader._thread.is_alive()
     assert reader._thread not in threading.enumerate()
+
+
+def test_stop_ends_the_wait_for_a_source_that_gives_nothing():
+    hung = threading.Event()
+    reader = LiveReader("camera", (hung.wait(5) for _ in range(1)))
+    reader.stop = lambda: True
+    assert next(reader.frames(), None) is None
+    hung.set()
 
 
 def test_an_error_in_the_thread_is_told_to_the_taker():
@@ -76,6 +98,14 @@ def test_silence_is_an_error(monkeypatch):
     with pytest.raises(InputError, match="no frame for"):
         next(LiveReader("camera", silent()).frames())
     hung.set()
+
+
+def test_network_cameras_are_asked_over_tcp():
+    """Over UDP lost packets are lost without a word."""
+    pytest.importorskip("av")
+    sources = ("rtsp://127.0.0.1/a", "rtsps://127.0.0.1/a", "http://127.0.0.1/a")
+    found = [open_reader(source)._source._options for source in sources]
+    assert found == [{"rtsp_transport": "tcp"}, {"rtsp_transport": "tcp"}, {}]
 
 
 @pytest.mark.parametrize("source", ["device:/dev/no-such-camera", "rtsp://127.0.0.1:9/none"])

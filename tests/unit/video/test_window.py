@@ -1,5 +1,6 @@
 """The window, drawn by SDL without a display."""
 
+import re
 import sys
 import time
 
@@ -29,6 +30,7 @@ def test_frames_are_shown_with_rate_and_delay(pygame):
         assert (shown[:25] > 200).any()  # the text
         assert window.delay == pytest.approx(0.25, abs=0.1)
         assert 5 < window.rate < 60
+        assert re.fullmatch(r"\d+\.\d frames/s, delay 2\d\d ms", window._text(time.monotonic() - 0.25))
         assert window.show(np.full((60, 200), 90, np.uint8), None)  # gray
         assert pygame.display.get_surface().get_at((150, 50))[:3] == (90, 90, 90)
 
@@ -49,6 +51,11 @@ def test_without_a_display_or_the_library_it_is_told(pygame, monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "no-such-driver")
     with pytest.raises(ResourceError, match="No window"), Window() as window:
         window.show(np.zeros((40, 60), np.uint8), None)
+    monkeypatch.delenv("SDL_VIDEODRIVER")
+    monkeypatch.setattr(pygame.display, "get_driver", lambda: "offscreen")
+    monkeypatch.setattr(pygame.display, "init", lambda: None)
+    with pytest.raises(ResourceError, match="no display to open a window on"), Window():
+        pass
     monkeypatch.setitem(sys.modules, "pygame", None)
     with pytest.raises(UsageError, match=r"camfuse-jax\[live\]"):
         Window()
