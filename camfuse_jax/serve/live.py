@@ -22,7 +22,7 @@ from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.serve.response import page_words
 from camfuse_jax.system.files import as_resource_error
 from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
-from camfuse_jax.video.flicker import FlickerControl
+from camfuse_jax.video.flicker import FlickerControl, steady_params
 from camfuse_jax.video.frame import Frame, Matching
 from camfuse_jax.video.live import LiveReader
 from camfuse_jax.video.reader import open_reader
@@ -136,7 +136,7 @@ class LiveView:
             calibration = calibrate_video([(ir, vis)], self._settings)
             self._notes = tuple(page_words(note) for note in calibration.notes)
             rates = self._ir.facts.rate, self._vis.facts.rate
-            self._params = with_usual_look(self._params, colored=calibration.colored)
+            self._params = with_usual_look(steady_params(self._params), colored=calibration.colored)
             programs = Exact()  # all frames have one size
             flicker = FlickerControl(self._params, rates[1], programs)
             for ir, vis in Matching(*rates, frames=1.0).pairs(irs, visibles):

@@ -20,7 +20,7 @@ from camfuse_jax.pair.options import FuseSettings, VideoOptions, is_stream
 from camfuse_jax.pair.prepare import PreparedPair, check_sizes
 from camfuse_jax.system.signals import Stop, deferred, handled
 from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
-from camfuse_jax.video.flicker import FlickerControl
+from camfuse_jax.video.flicker import FlickerControl, steady_params
 from camfuse_jax.video.frame import Frame, Matching, Reader
 from camfuse_jax.video.pipeline import Behind, ahead
 from camfuse_jax.video.reader import FileReader, SequenceReader, open_reader, pair_by_number
@@ -112,7 +112,7 @@ def fuse_video(job: VideoJob) -> VideoResult:
         ResourceError: The result cannot be written.
         Stop: Interrupted; nothing is left of the result.
     """
-    params = _steady(job.settings.params())
+    params = steady_params(job.settings.params())
     if job.out is None and not job.options.show:
         raise UsageError("There is neither a result to write nor --show.", "Give -o.")
     with handled("nothing was written"), contextlib.ExitStack() as stack:
@@ -126,16 +126,6 @@ def fuse_video(job: VideoJob) -> VideoResult:
         run = _Run(job, params, ir, vis, result, window)
         run.live() if vis.facts.live else run.recorded()
     return result
-
-
-def _steady(params: Params) -> Params:
-    """The weights without the class-activation score in rule `spatial`.
-
-    Its small channels weigh noise anew in each frame: blocks of a static, noisy scene jumped by up to 45 gray levels
-    with it, by 4 without.
-    """
-    spatial = dataclasses.replace(params.fusion.spatial, class_score=0.0)
-    return dataclasses.replace(params, fusion=dataclasses.replace(params.fusion, spatial=spatial))
 
 
 def _checked(job: VideoJob, ir: Reader, vis: Reader) -> VideoResult:
