@@ -18,7 +18,7 @@ from camfuse_jax.data.pairs import Pair, Pairing
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import SHIPPED, Params, load_params
-from camfuse_jax.images.color import luma_unit
+from camfuse_jax.images.color import luma_unit, scalar_from_rgb
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.pair.options import FrameSettings
@@ -208,13 +208,14 @@ def _many_colors(picture: Picture) -> bool:
     if not picture.is_color:
         return False
     step = max(1, math.isqrt(picture.samples[..., 0].size // 50_000))
-    rgb = picture.samples[::step, ::step].astype(np.float64) / float(np.iinfo(picture.samples.dtype).max)
+    rgb = picture.samples[::step, ::step, :3].astype(np.float64) / float(np.iinfo(picture.samples.dtype).max)
     if np.percentile(np.ptp(rgb, axis=-1), 95) < 0.024:  # equal channels, up to what JPEG does to them
         return False
     luma, tint = luma_unit(rgb).ravel(), (rgb[..., 0] - rgb[..., 2]).ravel()
     order = np.argsort(luma, kind="stable")
     within = np.mean([np.std(part) for part in np.array_split(tint[order], 64)])
-    return bool(within > 0.3 * np.std(tint))
+    # Maps such as jet have two colors of one luma; the reader knows them.
+    return bool(within > 0.3 * np.std(tint)) and not scalar_from_rgb(rgb).sure
 
 
 def _middle(image: np.ndarray) -> np.ndarray:

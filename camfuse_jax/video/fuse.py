@@ -169,11 +169,16 @@ def _check_rates(job: VideoJob, ir: Reader, vis: Reader) -> None:
             )
 
 
+def _cut(begin: float, seconds: float | None) -> float | None:
+    """Time of the first frame that is not wanted; less a microsecond, as sums of times are not exact."""
+    return None if seconds is None else begin + seconds - 1e-6
+
+
 def _overlap(job: VideoJob, ir: Reader, vis: Reader) -> tuple[float, float | None]:
     """Begin and end of what both sources show and the job wants, in the visible source's time."""
     begin = max(0.0, job.options.offset)
     ends = [vis.facts.duration, None if ir.facts.duration is None else ir.facts.duration + job.options.offset]
-    ends.append(None if job.options.seconds is None else begin + job.options.seconds)
+    ends.append(_cut(begin, job.options.seconds))
     known = [end for end in ends if end is not None]
     if known and min(known) <= begin:
         raise InputError(
@@ -217,7 +222,7 @@ class _Run:
             if not result.planned:
                 raise self._nothing_matched()
             return
-        self._loop(until=None if job.options.seconds is None else begin + job.options.seconds)
+        self._loop(until=_cut(begin, job.options.seconds))
 
     def live(self) -> None:
         """Sources that do not wait: the first pair decides what is constant, and compiles the program."""

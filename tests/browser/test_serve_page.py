@@ -2,6 +2,7 @@
 
 import base64
 import io
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -243,14 +244,15 @@ def test_balance_by_keyboard_fuses_the_kept_pair_again(opened):
     sources = f"() => {names}.map((name) => document.getElementById(name).src)"
     before = tab.evaluate(sources)
     sent = []
-    tab.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    tab.on("request", lambda request: sent.append((request.method, request.url)))
     balance = tab.locator("#balance")
     balance.focus()
     tab.keyboard.press("End")
     tab.wait_for_function("(was) => document.getElementById('origin-layer').src !== was", arg=before[1])
     after = tab.evaluate(sources)
     assert [one != other for one, other in zip(before, after, strict=True)] == [True, True, False, False]
-    assert sent == []
+    assert {method for method, _ in sent} == {"GET"}
+    assert any("/preview?ir_gain=8&" in url for _, url in sent)
     assert balance.get_attribute("aria-valuetext") == "infrared \N{MULTIPLICATION SIGN} 8"
     assert tab.locator("#command").text_content().endswith("--ir-gain 8")
     tab.locator("#reset").click()
@@ -307,7 +309,8 @@ def test_maps_lie_over_the_image_that_they_are_named_for(opened):
     assert caption.text_content() == "Typical of infrared, in the infrared image"
     for part in ("base", "layer", "warm"):
         assert tab.locator(f"#origin-{part}").get_attribute("src") == maps["origin"][part]
-    assert "follows infrared" in tab.locator("#origin-part").text_content()
+    part = round(100 * maps["origin"]["infrared"])
+    assert f"{part}\u00a0% follows infrared" in tab.locator("#origin-part").text_content()
 
 
 def test_a_grayscale_result_is_asked_for(opened):
@@ -327,7 +330,7 @@ def test_a_swapped_or_misaligned_pair_is_noticed(opened):
 
     def reply(route):
         response = route.fetch()
-        body = response.json() | {"swapped": True, "misaligned": "infrared edges lie +9 px right, +0 px down"}
+        body = response.json() | {"swapped": True, "misaligned": "infrared edges lie 9 px right and 0 px down"}
         route.fulfill(response=response, json=body)
 
     tab.route("**/maps*", reply)
@@ -335,7 +338,7 @@ def test_a_swapped_or_misaligned_pair_is_noticed(opened):
     choose(tab)
     fused(tab)
     assert "look swapped" in tab.locator("#swapped").text_content()
-    assert "edges lie +9 px right" in tab.locator("#misaligned").text_content()
+    assert "edges lie 9 px right" in tab.locator("#misaligned").text_content()
     tab.unroute("**/maps*")
     tab.unroute("**/pairs")
     tab.locator("#swap-again").click()
@@ -376,6 +379,30 @@ def test_swap(opened):
     with tab.expect_download() as waiting:
         tab.locator("#download").click()
     assert waiting.value.suggested_filename == "thermal_fused.png"
+
+
+def test_the_demo_pair_is_one_of_each_kind(browser):
+    with served(make_app(small_params())) as port:
+        tab = browser.new_page()
+        tab.goto(f"http://127.0.0.1:{port}/")
+        with tab.expect_response("**/pairs", timeout=120_000) as waiting:
+            tab.locator("#demo").click()
+        described = waiting.value.json()
+        tab.close()
+    for kind in ("ir", "vis"):
+        shown = base64.b64decode(described[kind].partition(",")[2])
+        file = (resources.files("camfuse_jax") / "demo" / f"{kind}.png").read_bytes()
+        images = [np.asarray(Image.open(io.BytesIO(content)).convert("L"), float) for content in (shown, file)]
+        assert np.abs(images[0] - images[1]).mean() < 1
+
+
+def test_a_busy_program_is_asked_again(opened):
+    tab = opened()
+    busy = {"status": 503, "headers": {"retry-after": "0"}, "json": {"error": "Others are served."}}
+    tab.route("**/preview*", lambda route: route.fulfill(**busy), times=2)
+    choose(tab)
+    fused(tab)
+    assert not tab.locator("#error").is_visible()
 
 
 def test_a_server_that_fails_is_reported(opened, port):

@@ -76,8 +76,10 @@ def test_rule_and_settings_of_the_command_line_are_used(place, monkeypatch, stag
     for options, params in wanted.items():
         out = place / stage / options[-1]
         assert run_stages(["--stage", stage, *COMMON, *options, "--out", str(out)], extra={"table": command.table}) == 0
-        np.testing.assert_array_equal(read_gray(out / "camfuse" / "a.png"), np.asarray(fuse(params, *images)))
-        assert np.any(np.asarray(fuse(params, *images)) != np.asarray(fuse(small, *images)))
+        levels = [np.asarray(fuse(p, *images)).astype(int) for p in (params, small)]
+        # A folder has a program of its own size, which may round one level to the other side.
+        np.testing.assert_allclose(read_gray(out / "camfuse" / "a.png"), levels[0], atol=1)
+        assert abs(levels[1] - levels[0]).max() > 2
 
 
 @pytest.mark.slow
@@ -118,7 +120,7 @@ def test_figures(run, place, monkeypatch):
     [
         ("table", ("--dataset", "synthetic"), 2, "no table of synthetic"),
         ("table", ("--fused", "x=none"), 3, "none does not exist"),
-        ("table", ("--fused", "x=a", "--fused", "x=b"), 2, "x twice"),
+        ("table", ("--fused", "x=a", "--fused", "x=b"), 2, "Two folders are named x"),
         ("figures", ("--zoom", "1,2,3"), 2, "--zoom 1,2,3 is not a box"),
         ("figures", ("--zoom", "50,0,20,15"), 2, "60 wide and 44 high"),
         ("figures", ("--zoom", "0,0,9,9") * 3, 2, "At most 2"),

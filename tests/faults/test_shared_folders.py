@@ -232,7 +232,8 @@ def test_an_encoding_that_knows_no_such_letter_is_no_end(folder):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_output_that_cannot_be_written_is_one_line(folder):
     with open("/dev/full", "w") as full:
-        process = _command(folder, "fuse", "ir", "vis", "-o", "o", stdout=full, stderr=subprocess.PIPE, text=True)
+        buffered = {"env": {"PYTHONUNBUFFERED": ""}, "stderr": subprocess.PIPE, "text": True}
+        process = _command(folder, "fuse", "ir", "vis", "-o", "o", stdout=full, **buffered)
         error = process.communicate(timeout=300)[1]
     assert process.returncode == 5, error
     assert "error: No space left on device." in error

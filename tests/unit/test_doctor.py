@@ -56,12 +56,16 @@ def _evidence(ir, vis):
 
 def test_colors_and_temperatures_say_which_image_is_which():
     matplotlib = pytest.importorskip("matplotlib")
-    mapped = np.rint(matplotlib.colormaps["inferno"](GRAY)[..., :3] * 255).astype(np.uint8)
+    maps = (matplotlib.colormaps[name](GRAY)[..., :3] for name in ("inferno", "jet", "turbo"))
+    mapped, jet, turbo = (np.rint(image * 255).astype(np.uint8) for image in maps)
     degrees = GRAY.astype(np.float32) / 10
     for ir, vis, certain in (
         (GRAY, COLORS, -1),
         (mapped, COLORS, -1),
         (mapped, GRAY, 0),  # a color map is no color of a scene
+        (jet, GRAY, 0),
+        (turbo, GRAY, 0),
+        (jet, COLORS, -1),
         (degrees, GRAY, -1),
         (GRAY, GRAY, 0),
     ):

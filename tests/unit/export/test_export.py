@@ -2,13 +2,16 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 from small_nets import NET, small_params
 
-from camfuse_jax import balanced
+from camfuse_jax import balanced, save_params
+from camfuse_jax.cli import main
 from camfuse_jax.config import FusionConfig, SpatialConfig
 from camfuse_jax.errors import CamfuseError, UsageError
+from camfuse_jax.export import check as module
 from camfuse_jax.export.check import SIZES, TOLERANCE, check, export_network, onnx_session, to_stablehlo
 from camfuse_jax.export.onnx import to_onnx
 from camfuse_jax.fusion.fuse import fuse_arrays
@@ -143,6 +146,7 @@ def test_onnx_model_says_what_it_takes():
 
     model = onnx.load_from_string(content)
     assert model.opset_import[0].version == 17
+    assert model.ir_version == 8  # of the time of that opset, so that older runtimes read it
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         assert [d.dim_param or d.dim_value for d in dims] == ["n", 1, "h", "w"]
@@ -150,6 +154,37 @@ def test_onnx_model_says_what_it_takes():
     stored = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     kernel = np.asarray(small_params().encoder["conv2"]["conv"]["kernel"])
     assert np.array_equal(stored["encoder.conv2.weight"], kernel.transpose(3, 2, 0, 1))
+
+
+def test_what_is_written_is_checked_first(tmp_path, monkeypatch):
+    """And is of the weights and the format that are asked for."""
+    save_params(tmp_path / "w.safetensors", small_params(seed=1))
+    refusal, checked = [CamfuseError("It differs.")], []
+
+    def compare(kind, content, params):
+        checked.append((kind, content))
+        np.testing.assert_array_equal(params.class_weights, small_params(seed=1).class_weights)
+        if refusal:
+            raise refusal.pop()
+        return 0.0
+
+    monkeypatch.setattr(module, "check", compare)
+    monkeypatch.setattr(
+        module, "_WRITERS", {kind: lambda params, kind=kind: kind.encode() for kind in ("onnx", "stablehlo")}
+    )
+    out = tmp_path / "new" / "x"
+    command = ["export", "--weights", str(tmp_path / "w.safetensors"), "-o", str(out), "--to", "stablehlo"]
+    assert main(command) == 1
+    assert not out.exists()
+    assert main(command) == 0
+    assert [path.name for path in out.parent.iterdir()] == ["x"]
+    assert checked == [("stablehlo", b"stablehlo")] * 2
+    assert out.read_bytes() == b"stablehlo"
+
+
+def test_stablehlo_is_for_every_kind_of_processor():
+    pytest.importorskip("flatbuffers", reason="flatbuffers is not installed: pip install '.[export]'")
+    assert jax.export.deserialize(bytearray(to_stablehlo(small_params()))).platforms == ("cpu", "cuda", "tpu")
 
 
 @pytest.mark.parametrize(("to", "out"), [(None, "x"), ("torch", "x"), ("onnx", None)])

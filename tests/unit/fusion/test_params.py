@@ -13,7 +13,7 @@ from small_nets import EQ5, NET, parts, small_params
 
 from camfuse_jax import fuse, load_params, save_params
 from camfuse_jax.config import FusionConfig, SpatialConfig
-from camfuse_jax.errors import CheckpointError, ResourceError
+from camfuse_jax.errors import CheckpointError, ResourceError, UsageError
 from camfuse_jax.fusion.params import with_look
 
 KERNEL = "encoder/conv2/conv/kernel"
@@ -63,6 +63,14 @@ def test_a_look_is_saved_and_that_of_a_new_rule_is_used(tmp_path):
     results = [np.asarray(fuse(p, *images)) for p in (params.replace(fusion=natural), with_look(params, 0.0), params)]
     np.testing.assert_array_equal(results[0], results[1])
     assert abs(results[0] - results[2]).max() > 1 / 255
+
+
+def test_a_look_may_be_the_word_that_the_command_takes():
+    params = small_params(fusion=FusionConfig())
+    assert [with_look(params, look).current_look for look in ("natural", "contrast", 0.5)] == [0, 1, 0.5]
+    for wrong in ("vivid", 2, float("nan")):
+        with pytest.raises(UsageError, match=r"look is .*Give natural, contrast, or a number from 0"):
+            with_look(params, wrong)
 
 
 def test_a_path_may_be_text(tmp_path):

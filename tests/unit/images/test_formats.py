@@ -120,6 +120,6 @@ def test_a_link_to_itself_and_a_pipe_are_errors_of_that_file(tmp_path):
 
 
 def test_endings_of_what_is_read():
-    assert {".png", ".jpg", ".tiff", ".webp", ".avif", ".jp2"} <= READABLE_SUFFIXES
+    assert {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2"} <= READABLE_SUFFIXES
     assert kind_of(b"", "a.png") == ""
     assert kind_of(b"20.1 20.2\n", "a.png") == "table"

@@ -104,6 +104,14 @@ def test_16_bit_is_divided_by_257(tmp_path, suffix):
     assert read_gray(tmp_path / f"w.{suffix}").tolist() == [[0, 0, 1, 1], [127, 128, 254, 255]]
 
 
+def test_color_of_16_bits_has_the_luma_of_its_8_bits(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    rgb[0, 0] = 255
+    for name, samples in (("8.png", rgb), ("16.png", rgb.astype(np.uint16) * 257)):
+        write_picture(tmp_path / name, samples)
+    np.testing.assert_array_equal(read_gray(tmp_path / "16.png"), read_gray(tmp_path / "8.png"))
+
+
 _UPRIGHT = {
     1: lambda stored: stored,
     2: np.fliplr,

@@ -87,6 +87,9 @@ def test_all_of_it_in_one_tiff_with_alpha():
     np.testing.assert_array_equal(picture.alpha, RGB[..., 0])
     assert picture.icc == b"profile" * 9
     assert len(picture.metadata.geo) == len(GEO)
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        codes = [tag.code for tag in file.pages[0].tags]
+    assert codes == sorted(codes)
     assert _told(picture.metadata.exif)[2][1] == "N"
 
 

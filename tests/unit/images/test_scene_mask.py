@@ -50,7 +50,15 @@ def test_integers_too_and_with_an_orientation(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "fill"), [(np.uint16, 0), (np.uint16, 65535), (np.int16, -32768), (np.float32, -9999), (np.float32, 1e35)]
+    ("dtype", "fill"),
+    [
+        (np.uint16, 0),
+        (np.uint16, 65535),
+        (np.int16, -32768),
+        (np.int16, 32767),
+        (np.float32, -9999),
+        (np.float32, 1e35),
+    ],
 )
 def test_fill_values_at_the_types_end_need_no_declaration(tmp_path, dtype, fill):
     samples = (

@@ -84,6 +84,14 @@ def test_numpy_counts_and_colors(dtype):
     assert picture.samples.dtype == np.dtype(dtype).newbyteorder("=")
 
 
+def test_a_fourth_channel_of_floats_is_left_out_with_a_word():
+    array = np.random.default_rng(0).random((6, 7, 4)).astype(np.float32)
+    picture = read_picture(_npy(array), name="a.npy")
+    np.testing.assert_array_equal(picture.samples, array[..., :3])
+    assert picture.alpha is None
+    assert "alpha that is not 8 or 16 bit was left out" in picture.notes
+
+
 @pytest.mark.parametrize(
     "array",
     [

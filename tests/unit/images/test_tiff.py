@@ -228,3 +228,31 @@ def test_more_codecs_are_advised_only_where_a_codec_is_the_reason(tmp_path):
     with pytest.raises(InputError, match=r"a\.tif is not a whole TIFF image: .*Replace the file") as caught:
         read_picture(content, name="a.tif")
     assert "codec" not in str(caught.value)
+
+
+def test_a_fourth_channel_that_says_nothing_of_itself_is_no_alpha(tmp_path):
+    layers = RNG.integers(0, 65536, (20, 30, 4)).astype(np.uint16)
+    for kind, left_out in (("unspecified", True), ("assocalpha", False), ("unassalpha", False)):
+        tifffile.imwrite(tmp_path / "a.tif", layers, photometric="rgb", extrasamples=[kind])
+        picture = read_picture(tmp_path / "a.tif")
+        np.testing.assert_array_equal(picture.samples, layers[..., :3])
+        assert (picture.alpha is None) == left_out
+        assert ("an extra channel without a meaning was left out" in picture.notes) == left_out
+
+
+@pytest.mark.parametrize("kind", ["signed", "32 bits", "white is zero"])
+def test_samples_that_only_pillow_decodes_keep_their_values(tmp_path, kind, monkeypatch):
+    samples = {
+        "signed": RNG.integers(-300, 300, (20, 30)).astype(np.int16),
+        "32 bits": RNG.integers(2**31, 2**32, (20, 30)).astype(np.uint32),
+        "white is zero": U16,
+    }[kind]
+    how = {"photometric": "miniswhite"} if kind == "white is zero" else {}
+    tifffile.imwrite(tmp_path / "a.tif", samples, compression="zlib", **how)
+
+    def lacks_codec(*_):
+        raise ValueError("no codec")
+
+    monkeypatch.setattr(decode, "_by_tifffile", lacks_codec)
+    expected = 65535 - samples if how else samples.astype(np.float32)
+    np.testing.assert_array_equal(_read(tmp_path / "a.tif"), expected)

@@ -1,6 +1,10 @@
 """Scoring one's own pairs and results: how files find their pair, what is left out, and what is scored of a folder."""
 
 import csv
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +14,20 @@ from camfuse_jax.cli import main
 from camfuse_jax.config import Modality
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.data.workdir import Workdir
-from camfuse_jax.fusion.params import save_params
+from camfuse_jax.fusion.fuse import fuse_arrays
+from camfuse_jax.fusion.params import load_params, save_params
+from camfuse_jax.images.read import read_gray
 from camfuse_jax.images.write import write_picture
+from camfuse_jax.metrics import evaluate
 from camfuse_jax.metrics.baselines import average
-from camfuse_jax.metrics.evaluate import count_right, evaluate_dataset, evaluate_pairs, scored_split
+from camfuse_jax.metrics.evaluate import (
+    choose_weights,
+    count_right,
+    evaluate_dataset,
+    evaluate_pairs,
+    judge_networks,
+    scored_split,
+)
 
 NAMES = ("0", "1", "2", "3", "4")
 
@@ -37,8 +51,6 @@ def _scores(path):
 
 def _score(**options):
     settings = {"out": "e", **options}
-    from pathlib import Path
-
     evaluate_pairs(Path("set/ir"), Path("set/vis"), **{**settings, "out": Path(settings["out"])})
 
 
@@ -54,11 +66,18 @@ def test_own_results_are_scored_whole_beside_the_baselines(place, capsys):
     assert not (place / "e" / "camfuse").exists()
 
 
-def test_ours_is_scored_where_weights_are_given_or_nothing_else_is(place, capsys):
+def test_ours_is_scored_where_weights_are_given_or_nothing_else_is(place, capsys, monkeypatch):
     _score(results=["mine=mine"], weights="small.safetensors")
     assert list(_scores(place / "e" / "camfuse.csv")) == list(NAMES)
-    assert (place / "e" / "camfuse" / "0.png").is_file()
+    expected = np.asarray(fuse_arrays(small_params(), *synthetic_pair(0, 44, 52))).astype(int)
+    assert np.abs(read_gray(place / "e" / "camfuse" / "0.png") - expected).max() <= 1
+    assert json.loads((place / "e" / "vis.json").read_text())["significance"]["against"] == "camfuse"
     capsys.readouterr()
+    asked = []
+    monkeypatch.setattr(evaluate, "load_params", lambda name: asked.append(name) or small_params())
+    _score(results=[], out="alone")
+    assert asked == ["tno"]
+    assert _scores(place / "alone" / "camfuse.csv") == _scores(place / "e" / "camfuse.csv")
 
 
 def test_files_of_no_pair_are_left_out_by_name(place, capsys):
@@ -83,6 +102,10 @@ def test_patterns_name_pairs_and_results(place, capsys):
         (place / "mine" / f"fused-{name}.png").rename(place / "mine" / f"V{name}.png")
     _score(results=["mine=mine"], pattern=pattern[:2], out="again")
     assert _scores(place / "again" / "mine.csv") == _scores(place / "e" / "mine.csv")
+    for name in NAMES:
+        (place / "mine" / f"V{name}.png").rename(place / "mine" / f"T{name}_a.png")
+    _score(results=["mine=mine"], pattern=pattern[:2], out="third")
+    assert _scores(place / "third" / "mine.csv") == _scores(place / "e" / "mine.csv")
     assert "left out" not in capsys.readouterr().err
 
 
@@ -91,6 +114,7 @@ def test_patterns_name_pairs_and_results(place, capsys):
     [
         (("set/ir",), 2, ("IR is given without VIS",)),
         (("set/ir", "set/vis", "mine"), 2, ("mine", "NAME=DIR")),
+        (("set/ir", "set/vis", "mine=mine", "--fused", "mine=set/ir"), 2, ("Two folders are named mine",)),
         (("set/ir", "set/vis", "a=nowhere"), 3, ("nowhere does not exist",)),
         (("set/ir", "set/vis", "mine=mine", "--dataset", "tno"), 2, ("beside --dataset",)),
         (("--pattern", "{name}", "{name}"), 2, ("--pattern is for one's own pairs",)),
@@ -118,12 +142,64 @@ def test_the_command_takes_pairs_and_results(place, capsys):
     assert (place / "tables" / "vis.md").is_file()
 
 
+def test_what_is_chosen_is_handed_on(place, monkeypatch):
+    given = []
+    for name in ("evaluate_pairs", "evaluate_dataset"):
+        monkeypatch.setattr(evaluate, name, lambda *args, name=name, **options: given.append((name, args, options)))
+    chosen = ("--weights", "fast", "--metrics", "all", "--protocol", "tang", "-o", "t", "--fused", "b=there")
+    assert main(["eval", "i", "v", "a=here", *chosen, "--pattern", "{name}", "{name}_v"]) == 0
+    assert main(["eval", "--dataset", "roadscene", "--workdir", "w", "--data", "d", "--download", *chosen]) == 0
+    options = {"out": Path("t"), "weights": "fast", "metrics": "all", "protocol": "tang"}
+    assert given == [
+        (
+            "evaluate_pairs",
+            (Path("i"), Path("v"), ("a=here", "b=there")),
+            {**options, "pattern": ("{name}", "{name}_v")},
+        ),
+        (
+            "evaluate_dataset",
+            (Workdir(Path("w"), "roadscene", data=Path("d"), download=True),),
+            {**options, "others": ("b=there",)},
+        ),
+    ]
+
+
+def test_a_protocol_that_is_asked_for_is_used(place, capsys):
+    _score(results=["mine=mine"])
+    _score(results=["mine=mine"], protocol="tang", out="other")
+    capsys.readouterr()
+    assert _scores(place / "e" / "mine.csv") != _scores(place / "other" / "mine.csv")
+
+
 def test_a_folder_without_splits_is_scored_whole_and_the_message_names_the_split(place, capsys):
     evaluate_dataset(Workdir(place / "w", "set"), weights="small.safetensors", others=["mine=mine"])
     out = capsys.readouterr().out
     assert out.startswith("set: 5 pairs of split all, weights small.safetensors, rule eq5")
     assert "| reconstruction | SSIM | VIF |" in out
     assert (place / "w" / "eval-set" / "networks.md").read_text() in out
+    evaluate_dataset(Workdir(place / "w", "set"), weights="small.safetensors", rule="max")
+    assert capsys.readouterr().out.startswith("set: 5 pairs of split all, weights small.safetensors, rule max")
+
+
+def test_weights_that_are_given_come_before_those_of_the_workdir(place):
+    workdir = Workdir(place / "w", "set")
+    assert choose_weights(workdir, None) == "tno"
+    assert choose_weights(Workdir(place / "w", "roadscene"), None) == "roadscene"
+    save_params(workdir.trained, small_params())
+    assert choose_weights(workdir, None) == str(workdir.trained)
+    assert choose_weights(workdir, "fast") == "fast"
+
+
+@pytest.mark.parametrize(
+    ("right", "images", "pairs"), [([[0.9, 0.1], [0.2, 0.8]], 10, 5), ([[0.1, 0.9], [0.8, 0.2]], 0, 0)]
+)
+def test_networks_are_judged_by_what_they_give_back_and_by_the_class_they_name(
+    place, monkeypatch, right, images, pairs
+):
+    monkeypatch.setattr(evaluate, "explain", lambda *_, **__: SimpleNamespace(probability=np.array([right])))
+    told = judge_networks(load_params("fast"), Workdir(place / "w", "set").pairs("all"))
+    assert f"{images} of 10 test images right; which image of a pair is infrared: {pairs} of 5" in told
+    assert all(float(ssim) > 0.99 for ssim in re.findall(r"\| (?:ir|vis) \| ([\d.]+)", told))
 
 
 def test_which_part_of_a_data_set_is_scored(place):

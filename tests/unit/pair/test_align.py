@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.picture import Picture
+from camfuse_jax.pair import register
 from camfuse_jax.pair.calibrate import read_homography
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.prepare import prepare_pair
@@ -82,6 +83,33 @@ def test_a_known_movement_is_found(method):
     error = np.hypot(*(a[:2] / a[2] - b[:2] / b[2]))
     assert error.max() < 1.5
     assert found.confidence > 5
+    corners = np.array([[0, 0, 1], [319, 0, 1], [0, 239, 1], [319, 239, 1]]).T
+    x, y, z = found.homography @ corners
+    assert found.moved == pytest.approx(np.hypot(x / z - corners[0], y / z - corners[1]).max())
+    if method == "translation":
+        np.testing.assert_allclose(found.homography[:2, :2], np.eye(2), atol=1e-9)
+
+
+def test_a_translation_neither_turns_nor_scales():
+    """Also where the images differ by a little of both."""
+    pytest.importorskip("cv2")
+    scene = _scene(0, (240, 320))
+    true = np.array([[1.01, -0.01, 7.0], [0.01, 1.01, -5.0], [0, 0, 1]])
+    ir, _ = warp(1 - scene, np.linalg.inv(true), 240, 320)
+    np.testing.assert_allclose(align(ir, scene, "translation").homography[:2, :2], np.eye(2), atol=1e-9)
+    assert np.abs(align(ir, scene, "ecc").homography[:2, :2] - true[:2, :2]).max() < 0.004
+
+
+def test_a_movement_too_far_to_be_one_is_refused(monkeypatch):
+    pytest.importorskip("cv2")
+    scene = _scene(0, (120, 160))
+    for share, trusted in ((0.24, True), (0.26, False)):
+        monkeypatch.setattr(register, "_corner_movement", lambda *_, share=share: share * 200.0)  # of the diagonal
+        if trusted:
+            align(scene, scene, "translation")
+        else:
+            with pytest.raises(InputError, match="corners moved 52 px"):
+                align(scene, scene, "translation")
 
 
 def test_unrelated_images_are_refused():

@@ -106,6 +106,7 @@ def test_points_far_off_do_not_take_part():
     assert 0.2 < measured.rms < 0.7
     assert measured.held_out == ()
     assert measured.as_json()["points_used"] == 34
+    assert measured.as_json()["error_px"]["largest_used"] < 3
     # Root mean square, not mean: from the errors themselves.
     expected = np.hypot(*(_mapped(ir[6:], measured.homography) - vis[6:]).T)
     assert measured.rms == pytest.approx(np.sqrt(np.mean(expected**2)))

@@ -36,6 +36,12 @@ def test_gray_frames_are_fuse_itself():
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
+def test_levels_are_rounded_over_the_whole_scale():
+    unit = np.array([-0.1, 0.0, 0.4999, 0.5, 0.9985, 1.2], np.float32)
+    assert to_levels(unit, 8).tolist() == [0, 0, 127, 128, 255, 255]
+    assert to_levels(unit[[1, 3, 5]], 16).tolist() == [0, 32768, 65535]
+
+
 def test_color_frames_keep_the_fused_luma():
     ir, vis = (GRAY / 255).astype(np.float32), (RGB / 255).astype(np.float32)
     color, gray = fuse_frame(small_params(), ir, vis), fuse_frame(small_params(), ir, vis, gray=True)
@@ -108,11 +114,9 @@ def test_polarity_and_range_are_applied():
     np.testing.assert_allclose(ready.vis_unit, fixed, atol=1e-6)
     np.testing.assert_allclose(ready.ir_unit, plain, atol=1e-6)
     assert any(note.startswith("vis: ") and "outside" in note for note in ready.notes)
-    deep = _picture(GRAY.astype(np.uint16) << 4, 12, 4095)
-    vis_unit = prepare_pair(deep, deep, FrameSettings()).vis_unit
-    np.testing.assert_allclose(
-        vis_unit, (GRAY.astype(float) * 16) / 4095, atol=1e-6
-    )  # of its full scale, not stretched
+    dark = _picture(GRAY.astype(np.uint16), 12, 4095)
+    vis_unit = prepare_pair(dark, dark, FrameSettings()).vis_unit
+    np.testing.assert_allclose(vis_unit, GRAY / 4095, atol=1e-6)  # of its full scale, not stretched
 
 
 def test_black_hot_is_flipped_on_strong_evidence_only():
@@ -144,6 +148,14 @@ def test_sizes(fit, size):
     assert any("differ in shape" in note for note in ready.notes)
     with pytest.raises(InputError, match="20 x 24 pixels but vis has 16 x 12"):
         prepare_pair(ir, _picture(RGB), FrameSettings())
+
+
+def test_sizes_of_one_shape_and_those_that_a_calibration_explains():
+    small, vis = _picture(GRAY[::2, ::2].copy()), _picture(RGB)
+    ready = prepare_pair(small, vis, FrameSettings(fit="vis"))
+    assert not any("differ in shape" in note for note in ready.notes)
+    doubled = ((2.0, 0.0, 0.5), (0.0, 2.0, 0.5), (0.0, 0.0, 1.0))
+    assert prepare_pair(small, vis, FrameSettings(calibration=doubled)).ir_unit.shape == (12, 16)
 
 
 def test_a_shifted_pair_is_noticed_and_an_aligned_one_is_not():

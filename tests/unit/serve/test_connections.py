@@ -78,6 +78,18 @@ def test_two_hundred_waiting_connections_shut_nobody_out(app, pair, sent, source
         assert time.monotonic() - begun < 5
 
 
+def test_one_client_takes_no_more_than_its_share_of_places(app):
+    """Long before all places are taken: its own connections make room for its new ones."""
+    with (
+        served(app) as port,
+        connections(port, 1, source="127.0.0.3") as (other,),
+        connections(port, 40, source="127.0.0.2") as many,
+    ):
+        time.sleep(0.5)
+        assert 1 <= sum(closed(one, 0.02) for one in many) <= 8
+        assert not closed(other, 0.02)
+
+
 def test_all_clients_together_shut_nobody_out(app, pair):
     with served(app) as port, contextlib.ExitStack() as stack:
         for last in range(2, 10):
@@ -213,7 +225,7 @@ def test_one_client_fills_half_of_the_queue_and_one_is_fused_at_a_time(pair, mon
     with served(make_app(small_params(), bounds=bounds)) as port:
         token = send(port, *pair)[1]["token"]
         path = f"/pairs/{token}/preview"
-        threads = [threading.Thread(target=lambda: found.append(ask(port, path=path)[0])) for _ in range(8)]
+        threads = [threading.Thread(target=lambda: found.append(ask(port, path=path)[:2])) for _ in range(8)]
         threads.append(threading.Thread(target=lambda: other.append(ask(port, path=path, source="127.0.0.7")[0])))
         for thread in threads:
             thread.start()
@@ -221,8 +233,9 @@ def test_one_client_fills_half_of_the_queue_and_one_is_fused_at_a_time(pair, mon
         for thread in threads:
             thread.join()
         assert most == [1]
-        assert found.count(200) == 2
-        assert set(found) == {200, 503}
+        told = [(status, headers["retry-after"]) for status, headers in found]
+        assert told.count((200, None)) == 2
+        assert set(told) == {(200, None), (503, "2")}
         assert other == [200]
         assert get(port, token, "preview")[0] == 200
 

@@ -28,22 +28,22 @@ class _Camera:
 
     rate = 50.0
 
-    def __init__(self, count, color=False, error=None):
-        self._count, self._shape, self._error = count, (HEIGHT, WIDTH) + (3,) * color, error
+    def __init__(self, count, color=False, error=None, kind=np.uint8):
+        self._count, self._shape, self._error, self._kind = count, (HEIGHT, WIDTH) + (3,) * color, error, kind
 
     def __iter__(self):
         noise = np.random.default_rng(0).integers(0, 60, self._shape).astype(np.uint8)
         for index in range(self._count):
             time.sleep(0.02)
-            yield noise + np.uint8(index % 100)
+            yield (noise + np.uint8(index % 100)).astype(self._kind)
         if self._error:
             raise self._error
 
 
 @pytest.fixture
 def view(monkeypatch):
-    def make(count=10_000, error=None):
-        cameras = {"ir": _Camera(count, error=error), "vis": _Camera(count, color=True)}
+    def make(count=10_000, error=None, kind=np.uint8):
+        cameras = {"ir": _Camera(count, error=error, kind=kind), "vis": _Camera(10_000, color=True)}
         monkeypatch.setattr(live, "open_reader", lambda source, limits: LiveReader(source, cameras[source]))
         return LiveView(small_params(), "ir", "vis", FrameSettings(), Limits())
 
@@ -101,8 +101,22 @@ def test_the_page_and_the_stream_say_how_it_ended(view):
             if facts(port)["ended"]:
                 break
             time.sleep(0.05)
-        assert facts(port)["ended"]
+        assert facts(port)["ended"] == "device:9 cannot be read: gone. Check the device or address."
         assert ask(port, path="/live/stream")[2] == b"--frame\r\n"
+
+
+def test_the_look_is_that_of_a_video_and_what_was_noticed_is_told(view, monkeypatch):
+    looks = []
+    monkeypatch.setattr(live, "with_usual_look", lambda params, colored: looks.append(colored) or params)
+    with view(kind=np.uint16) as running, served(make_app(small_params(), live=running)) as port:
+        for _ in range(200):
+            if looks:
+                break
+            time.sleep(0.05)
+        assert looks == [True]
+        assert "Infrared: 8 bit in a 16-bit file." in facts(port)["notes"]
+        running._vis.dropped += 10**6
+        assert facts(port)["dropped"] >= 10**6
 
 
 def test_viewers_are_limited(view, monkeypatch):

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import time
 
 import numpy as np
@@ -17,11 +18,13 @@ from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.errors import InputError
 from camfuse_jax.fusion.fuse import explain
 from camfuse_jax.fusion.params import balanced, with_look
+from camfuse_jax.images.picture import Metadata
 from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.report import pictures
 from camfuse_jax.report.provenance import provenance
+from camfuse_jax.serve import response
 from camfuse_jax.serve.app import make_app
 from camfuse_jax.serve.request import Bounds
 from camfuse_jax.serve.response import page_words, warm_targets
@@ -89,6 +92,31 @@ def test_color_is_natural_unless_a_look_is_asked_for(sources):
     assert np.abs(natural.astype(int) - contrast).max() > 4
 
 
+def test_profile_and_metadata_of_the_visible_image_stay(port, sources):
+    exif = Image.Exif()
+    exif[272] = "T640"
+    vis = picture_bytes(sources[1], icc=b"profile" * 9, metadata=Metadata(exif.tobytes()))
+    described, content = fuse(port, picture_bytes(sources[0]), vis)
+    result, block = picture(content), Image.Exif()
+    block.load(result.metadata.exif)
+    assert (result.icc, block[272]) == (b"profile" * 9, "T640")
+    preview = get(port, described["token"], "preview")[1]
+    shown_vis = base64.b64decode(described["vis"].partition(",")[2])
+    for image in (preview, shown_vis):
+        assert Image.open(io.BytesIO(image)).info["icc_profile"] == b"profile" * 9
+
+
+def test_where_the_infrared_image_shows_nothing_the_visible_one_stays(port, sources):
+    celsius = sources[0].astype(np.float32)
+    celsius[:10] = np.nan
+    table = io.BytesIO()
+    np.save(table, celsius)
+    result = picture(fuse(port, table.getvalue(), picture_bytes(sources[1]))[1]).samples
+    deep = sources[1].astype(np.uint16) * 257  # as the infrared table is deep, so is the result
+    np.testing.assert_array_equal(result[:10], deep[:10])
+    assert (result[10:] != deep[10:]).any()
+
+
 def test_grayscale_is_asked_for(port, sources):
     pair = tuple(map(picture_bytes, sources))
     described, result = fuse(port, *pair, fields=(("gray", "1"),))
@@ -109,6 +137,32 @@ def test_each_map_is_of_the_image_and_class_that_it_is_named_for(port, sources):
         assert one["base"] == pictures.small_uri(image)
     assert isinstance(maps["swapped"], bool)
     assert "<svg" in maps["channels"]
+
+
+def test_warm_things_of_the_infrared_image_are_outlined(port):
+    ir, vis = np.full((2, 96, 128), 60, np.uint8)
+    ir[20:32, 20:32] = vis[60:72, 90:102] = 250
+    token = send(port, picture_bytes(ir), picture_bytes(vis))[1]["token"]
+    rows, cols = np.nonzero(shown(json.loads(get(port, token, "maps")[1])["origin"]["warm"])[..., 3])
+    assert (rows.mean(), cols.mean()) == pytest.approx((25.5, 25.5), abs=2)
+
+
+def test_the_channels_are_those_of_the_balance(port, sources):
+    token = send(port, *map(picture_bytes, sources))[1]["token"]
+    favored = []
+    for gains in ({"vis_gain": 8}, {}, {"ir_gain": 8}):
+        told = json.loads(get(port, token, "maps", **gains)[1])["channels"]
+        favored.append(int(re.search(r"(\d+) of \d+ channels give infrared the larger one", told)[1]))
+    assert favored[0] < favored[2]
+    assert favored == sorted(favored)
+
+
+def test_the_classifiers_word_counts_where_colors_say_nothing(port, sources, monkeypatch):
+    monkeypatch.setattr(response, "surely_swapped", lambda probability: True)
+    colors = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    for vis, swapped in ((sources[1][..., 0], True), (colors, False)):
+        token = send(port, picture_bytes(sources[0]), picture_bytes(vis))[1]["token"]
+        assert json.loads(get(port, token, "maps")[1])["swapped"] is swapped
 
 
 def test_the_origin_map_follows_the_balance(port, sources):
@@ -153,6 +207,15 @@ def test_the_page_can_ask_again_only_while_the_pair_is_kept(port, sources):
     assert get(port, second, "thumbnail")[0] == 404
 
 
+def test_what_was_asked_for_last_stays(sources):
+    pair = tuple(map(picture_bytes, sources))
+    with served(make_app(PARAMS, bounds=Bounds(kept_bytes=150_000))) as port:  # two of 70,000
+        tokens = [send(port, *pair)[1]["token"] for _ in range(2)]
+        assert get(port, tokens[0], "preview")[0] == 200
+        assert send(port, *pair)[0] == 200
+        assert [get(port, token, "preview")[0] for token in tokens] == [200, 410]
+
+
 def test_a_pair_that_nobody_asks_for_is_forgotten(sources):
     with served(make_app(PARAMS, bounds=Bounds(kept_seconds=0.3))) as port:
         token = send(port, *map(picture_bytes, sources))[1]["token"]
@@ -164,7 +227,9 @@ def test_a_shifted_pair_is_called_misaligned(port):
     noise = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(240, 332)), 2.0)
     scene = np.clip(128 + 400 * noise, 0, 255).astype(np.uint8)
     straight, moved = picture_bytes(scene[:, 12:]), picture_bytes(scene[:, :-12])
-    assert "12 px right" in send(port, moved, straight)[1]["misaligned"]
+    described = send(port, moved, straight)[1]
+    assert "12 px right" in described["misaligned"]
+    assert described["notes"] == []  # it is said once
     assert send(port, straight, straight)[1]["misaligned"] is None
 
 

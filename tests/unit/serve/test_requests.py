@@ -3,6 +3,7 @@
 import io
 import json
 import tempfile
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -57,9 +58,11 @@ def test_the_page_is_one_document_with_a_strict_policy(port):
     assert status == 200
     policy = headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; img-src 'self' data: blob:; connect-src 'self'; style-src 'sha256-")
+    assert policy.endswith("; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
+    assert headers["x-frame-options"] == "DENY"
     text = body.decode()
     assert "http://" not in text
     assert "https://" not in text
@@ -80,6 +83,13 @@ def test_color_depth_alpha_and_profile_are_kept(port, pair):
     assert (described["bits"], described["color"], described["alpha"]) == (16, True, True)
 
 
+def test_the_demo_pair_is_that_of_the_package(port):
+    for kind in ("ir", "vis"):
+        status, headers, body = ask(port, path=f"/demo/{kind}")
+        assert (status, headers["content-type"]) == (200, "image/png")
+        assert body == (resources.files("camfuse_jax") / "demo" / f"{kind}.png").read_bytes()
+
+
 @pytest.mark.parametrize(
     "path",
     ["/../../etc/passwd", "/demo/../../pyproject.toml", "/demo/%2e%2e%2f%2e%2e%2fcli.py", "/demo/..", "/demo/ir.png",
@@ -98,7 +108,7 @@ def test_no_path_leads_anywhere(port, path):
 def test_a_file_name_is_only_shown(port, pair, name):
     status, reply = send(port, pair[0], b"no image", names=("ir.png", name))
     assert status == 422
-    assert "(visible) is not a whole PNG, JPEG, BMP or TIFF image" in reply["error"]
+    assert "(visible) is not an image that can be read" in reply["error"]
     shown = reply["error"].partition(" (visible)")[0]
     assert len(shown) <= 80
     assert not set(shown) & set("/\\\x01\x7f")
@@ -114,7 +124,7 @@ def test_bad_images_are_named(port, pair):
         "cut.png": (vis[: len(vis) // 2], "not a whole"),
         "empty.png": (b"", "is empty (0 bytes)"),
         "moving.png": (gif.getvalue(), "is a GIF, which is not read"),
-        "page.png": (b"<svg xmlns='x'/>", "not a whole"),
+        "page.png": (b"<svg xmlns='x'/>", "is not an image that can be read"),
         "bomb.png": (wide.getvalue()[:20_000], "at most 0.01 megapixels"),
     }
     for name, (content, why) in cases.items():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 
 import pytest
 
@@ -52,6 +53,22 @@ def test_our_own_mistakes_stay_what_they_are(error):
     with pytest.raises(type(error)) as caught, as_resource_error():
         raise error
     assert caught.value is error
+
+
+def test_what_another_machine_left_is_removed_after_a_day(tmp_path):
+    """Its processes cannot be asked; those of this machine can."""
+    mine = files.partial_name(tmp_path)
+    fresh, old = (mine.with_name(f".{'0' * 8}-{'f' * 8}-{number * 16}.part") for number in "12")
+    for path in (mine, fresh, old):
+        path.touch()
+    os.utime(old, (time.time() - 90_000,) * 2)
+    files.remove_partial_files(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted((mine, fresh))
+
+
+def test_folders_are_made_on_the_way(tmp_path):
+    files.replace_file(tmp_path / "a" / "b" / "c.txt", "text")
+    assert (tmp_path / "a" / "b" / "c.txt").read_text() == "text"
 
 
 def test_an_exclusive_write_never_replaces(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 
 import camfuse_jax
 from camfuse_jax.system import signals
+from camfuse_jax.system.program import run_program
 
 PROGRAM = """
 import sys, time
@@ -105,3 +106,16 @@ def test_a_signal_that_comes_in_a_callback_is_not_lost():
         Callback()
         time.sleep(20)
     assert time.monotonic() - begun < signals.PATIENCE_SECONDS / 2
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [(signals.Stop(signal.SIGTERM), 143), (signals.Stop(signal.SIGINT), 130), (KeyboardInterrupt(), 130)],
+    ids=["SIGTERM", "SIGINT", "Ctrl-C"],
+)
+def test_an_interrupted_command_ends_as_shells_have_it_and_says_what_is_left(capsys, stop, code):
+    def work():
+        raise stop
+
+    assert run_program(work, left="go on").code == code
+    assert capsys.readouterr().err == "interrupted; go on\n"
