@@ -142,6 +142,8 @@ class LiveView:
             for ir, vis in Matching(*rates, frames=1.0).pairs(irs, visibles):
                 if self._viewers:
                     self._publish(calibration, flicker, ir, vis, programs)
+            if not self._closing:
+                self._ir.check()  # the visible source may have ended before its error was met
 
     def _publish(
         self, calibration: VideoCalibration, flicker: FlickerControl, ir: Frame, vis: Frame, programs: Exact

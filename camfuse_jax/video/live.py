@@ -81,12 +81,16 @@ class LiveReader:
         """Nothing."""
         return []
 
+    def check(self) -> None:
+        """Raises the error that ended the source, if one did."""
+        if self._error is not None:
+            raise self._error
+
     def _next(self) -> Frame | None:
         patience = time.monotonic() + SILENCE_SECONDS
         with self._news:
             while not self._frames:
-                if self._error is not None:
-                    raise self._error
+                self.check()
                 if self._ended or self._closing or self.stop():
                     return None
                 if time.monotonic() > patience:

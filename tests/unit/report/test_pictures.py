@@ -6,7 +6,15 @@ import io
 import numpy as np
 from PIL import Image
 
-from camfuse_jax.report.pictures import heat_gradient, heat_uri, png_uri, share_gradient, share_uri, webp_uri
+from camfuse_jax.report.pictures import (
+    heat_gradient,
+    heat_uri,
+    outline_uri,
+    png_uri,
+    share_gradient,
+    share_uri,
+    webp_uri,
+)
 
 
 def _decoded(uri):
@@ -55,3 +63,12 @@ def test_share_is_clear_where_even_or_uncertain():
 def test_legends_are_lists_of_colors():
     for colors in (heat_gradient(), share_gradient()):
         assert all(color.startswith("#") for color in colors.split(", "))
+
+
+def test_an_outline_leaves_its_target_and_a_gap_free():
+    area = np.zeros((40, 40), bool)
+    area[18:22, 18:22] = True
+    _, layer = _decoded(outline_uri([((slice(None), slice(None)), area, "kept")], (40, 40)))
+    opacity = layer[20, :, 3].astype(int)
+    assert opacity[16:24].max() < 40 < 200 < opacity[14:16].min()  # two pixels free on each side, then two of outline
+    assert opacity[:12].max() < 40

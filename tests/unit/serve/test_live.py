@@ -42,8 +42,8 @@ class _Camera:
 
 @pytest.fixture
 def view(monkeypatch):
-    def make(count=10_000, error=None, kind=np.uint8):
-        cameras = {"ir": _Camera(count, error=error, kind=kind), "vis": _Camera(10_000, color=True)}
+    def make(count=10_000, error=None, kind=np.uint8, visible=10_000):
+        cameras = {"ir": _Camera(count, error=error, kind=kind), "vis": _Camera(visible, color=True)}
         monkeypatch.setattr(live, "open_reader", lambda source, limits: LiveReader(source, cameras[source]))
         return LiveView(small_params(), "ir", "vis", FrameSettings(), Limits())
 
@@ -91,9 +91,10 @@ def test_nothing_is_fused_while_nobody_looks(view, monkeypatch):
     assert fused == []
 
 
-def test_the_page_and_the_stream_say_how_it_ended(view):
+@pytest.mark.parametrize("visible", [10_000, 2])
+def test_the_page_and_the_stream_say_how_it_ended(view, visible):
     error = InputError("device:9 cannot be read: gone.", "Check the device or address.")
-    with view(3, error) as running, served(make_app(small_params(), live=running)) as port:
+    with view(3, error, visible=visible) as running, served(make_app(small_params(), live=running)) as port:
         status, _, page = ask(port, path="/live")
         assert status == 200
         assert b'src = "/live/stream"' in page
