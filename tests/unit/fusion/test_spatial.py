@@ -398,3 +398,11 @@ def test_no_grid():
             shifted.append(fused[side - i : size[0] - i, side - j : size[1] - j])
     shifted = np.stack(shifted)[:, inner, inner]
     assert rms(shifted[0] - shifted.mean(axis=0)) < 0.7 * LEVEL
+
+
+@pytest.mark.parametrize(("levels", "shrinks"), [(1.2, False), (6.0, True)])
+def test_noise_of_less_than_two_levels_is_not_shrunk(levels, shrinks):
+    rng = np.random.default_rng(0)
+    pair = [np.clip(x + rng.normal(0, levels * LEVEL, x.shape), 0, 1).astype(np.float32) for x in scene()]
+    kept, shrunk = _both("denoise", 0.0, 1.0, pair, sharpness=0.0)  # without sharpness nothing else depends on noise
+    assert np.any(kept != shrunk) == shrinks
