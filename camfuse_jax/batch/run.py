@@ -22,7 +22,7 @@ from camfuse_jax.fusion.params import Params, balanced, check_balance
 from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.read import picture_size, read_picture
-from camfuse_jax.images.write import file_format, picture_bytes, to_depth
+from camfuse_jax.images.write import WRITABLE_SUFFIXES, file_format, picture_bytes, to_depth
 from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
 from camfuse_jax.system.files import replace_file
@@ -79,8 +79,9 @@ def fuse_files(job: FuseJob) -> list[Result]:
 
 
 def demo_pair(out: pathlib.Path) -> Pair:
-    """Copies the package's demo pair into a folder, if it is not there, so that one sees what is fused."""
-    paths = {kind: out / f"{DEMO}_{kind}.png" for kind in ("ir", "vis")}
+    """Copies the package's demo pair to where its result goes, if it is not there, so that one sees what is fused."""
+    folder = out.parent if out.suffix.lower() in WRITABLE_SUFFIXES and not out.is_dir() else out
+    paths = {kind: folder / f"{DEMO}_{kind}.png" for kind in ("ir", "vis")}
     for kind, path in paths.items():
         content = (_DEMO_FILES / f"{kind}.png").read_bytes()
         if path.exists() and path.read_bytes() != content:

@@ -81,6 +81,13 @@ def test_without_arguments_the_demo_pair_and_the_shipped_weights(run, tmp_path):
     assert len(np.unique(_read(tmp_path / "fused" / "demo.png")[1])) > 100
 
 
+def test_the_demo_result_may_be_a_file(run, tmp_path):
+    done = run("--stage", "fuse", "--out", "o.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {"demo_ir.png", "demo_vis.png", "o.png"} <= {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert "fused: o.png" in done.stdout
+
+
 def test_inputs_are_never_overwritten(run, tmp_path, weights, pair):
     for kind, image in zip(("ir", "vis"), pair, strict=True):
         write_picture(tmp_path / kind / "a.png", image)
