@@ -96,8 +96,8 @@ def told_kind(stem: str, *, letters: bool = False) -> str | None:
         stem: The name.
         letters: A letter counts in all names, not only in those that begin as DJI's do.
     """
-    for told in (lambda kind: without_word(stem, KINDS[kind]), lambda kind: without_inner_word(stem, kind)):
-        kinds = [kind for kind in KINDS if told(kind) is not None]
+    for rest in (lambda kind: without_word(stem, KINDS[kind]), lambda kind: without_inner_word(stem, kind)):
+        kinds = [kind for kind in KINDS if rest(kind) is not None]
         if kinds:
             return kinds[0] if len(kinds) == 1 else None
     kinds = [kind for kind in KINDS if without_letter(stem, kind)] if letters or stem.upper().startswith("DJI") else []
@@ -115,7 +115,7 @@ def _rest(text: str, match: re.Match[str]) -> str:
 
 
 def apart(name: str) -> str:
-    """Words that only capitals tell apart, told apart by `_`: `RGBImages` is `RGB_Images`."""
+    """Words that only capitals separate, separated by `_`: `RGBImages` is `RGB_Images`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
 
 

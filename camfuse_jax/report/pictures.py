@@ -48,7 +48,7 @@ def balance_grid(tiles: Sequence[tuple[str, UInt8[np.ndarray, "h w *c"]]]) -> UI
 
 
 SHARES = "PuOr_r"
-"""Purple is visible, orange infrared: told apart with every common color vision."""
+"""Purple is visible, orange infrared: distinct with every common color vision."""
 
 FATE_COLORS = {"kept": "#4be08a", "weak": "#ffd23f", "inverted": "#ff4d6d"}
 """Outlines of warm targets by what became of them."""

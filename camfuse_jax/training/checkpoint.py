@@ -234,12 +234,12 @@ def _check_config(folder: pathlib.Path, config: dict[str, Any]) -> None:
     if saved != config:
         ours, theirs = _flat(config), _flat(saved)
         names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-        told, given = [], _ENCODER in names  # one of the two was trained on weights that were given
+        changes, given = [], _ENCODER in names  # one of the two was trained on weights that were given
         for name in (name for name in names if not (given and name.startswith("ae."))):
             saved_as, now = ("not set" if value is None else value for value in (theirs.get(name), ours.get(name)))
-            told.append(f"{name}: saved {saved_as}, now {now}")
-        told += [f"trained on {_encoder(theirs)}, now {_encoder(ours)}"] if given else []
-        listed = "; ".join(told)
+            changes.append(f"{name}: saved {saved_as}, now {now}")
+        changes += [f"trained on {_encoder(theirs)}, now {_encoder(ours)}"] if given else []
+        listed = "; ".join(changes)
         raise CheckpointError(
             f"{folder} was trained with another config ({listed}).", "Use another --workdir, or the saved settings."
         )

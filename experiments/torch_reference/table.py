@@ -31,7 +31,7 @@ class Row:
         size: Shape of the images it was computed from.
         absolute: Largest absolute difference.
         relative: The same over the quantity's largest magnitude.
-        allowed: What `judged` may be at most; None where the row is only told.
+        allowed: What `judged` may be at most; None where the row is only reported.
         judged: The number held against `allowed`.
         ours_off: Largest difference of camfuse_jax from PyTorch in float64, relative as above.
         theirs_off: The same of PyTorch in float32.
@@ -72,7 +72,7 @@ class Row:
     def verdict(self) -> str:
         """The same in words."""
         if self.allowed is None:
-            return "told"
+            return "reported"
         if self.judged <= self.allowed:
             return "ok"
         return "ok by float64" if self.by_exact else "MISSED"
