@@ -1,37 +1,27 @@
 """What `camfuse doctor` looks at: this machine, the shipped weights, and a user's pairs."""
 
 import dataclasses
-import math
 import platform
 import time
-from collections.abc import Iterable
 from importlib import metadata
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
 from tqdm import tqdm
 
-from camfuse_jax.config import Modality
 from camfuse_jax.data.pairs import Pair, Pairing
 from camfuse_jax.errors import CamfuseError
-from camfuse_jax.fusion.fuse import explain, fuse_arrays
-from camfuse_jax.fusion.params import SHIPPED, Params, load_params
-from camfuse_jax.images.color import luma_unit, scalar_from_rgb
-from camfuse_jax.images.picture import Picture
+from camfuse_jax.fusion.fuse import fuse_arrays
+from camfuse_jax.fusion.params import SHIPPED, load_params
 from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.pair.options import FrameSettings
-from camfuse_jax.pair.prepare import PreparedPair, guess_polarity, prepare_pair
+from camfuse_jax.pair.prepare import guess_polarity, prepare_pair
+from camfuse_jax.pair.swapped import Swap, certain_swap, swap_evidence, swap_verdict
 from camfuse_jax.system.runtime import package_version
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pillow", "tifffile")
-_JUDGES = ("tno", "roadscene")  # on test images their classifiers are right more often than that of `fast`
 _FRAME = (480, 640)
-_CROP = 256
-# Pairs of one folder are alike, so each counts a quarter, and no more than eight count. Swapped folders are rare: the
-# prior is 1 in 20. Measured on folders of eight pairs drawn from the lists (`experiments/swapped_folders.py`).
-_WEIGHT, _MOST_PAIRS, _PRIOR = 0.25, 8, -3.0
 
 
 def examine_machine(weights: str) -> dict[str, Any]:
@@ -61,15 +51,13 @@ def examine_machine(weights: str) -> dict[str, Any]:
     }
 
 
-def examine_pairs(pairing: Pairing, *, weights: str, limit: int) -> dict[str, Any]:
+def examine_pairs(pairing: Pairing, *, limit: int) -> dict[str, Any]:
     """What is wrong with some pairs: the header of every file, the content of at most `limit` pairs.
 
     Args:
         pairing: What pairs with what.
-        weights: Whose classifier tells infrared from visible.
         limit: Most pairs to decode, evenly spread; 0 means all.
     """
-    judges = [load_params(name) for name in (*_JUDGES, *(() if weights in SHIPPED else (weights,)))]
     report = _Report([f"not paired: {problem}" for problem in pairing.problems])
     if not pairing.pairs:
         report.problems.append(f"no infrared file has a visible partner: {pairing.why_nothing}")
@@ -78,7 +66,7 @@ def examine_pairs(pairing: Pairing, *, weights: str, limit: int) -> dict[str, An
     chosen = [whole[i] for i in np.linspace(0, len(whole) - 1, count).astype(int)] if count else []
     for pair in tqdm(chosen, desc="examine", unit="pair", disable=None):
         try:
-            _look_at(pair, judges, report)
+            _look_at(pair, report)
         except (CamfuseError, MemoryError, OSError) as error:
             report.problems.append(f"{pair.name}: {error or 'memory does not suffice'}")
     unsure: list[str] = []
@@ -86,9 +74,7 @@ def examine_pairs(pairing: Pairing, *, weights: str, limit: int) -> dict[str, An
     if verdict == "swapped":
         report.problems.append(f"infrared and visible look swapped: {count} of {len(report.swaps)} pairs")
     elif verdict == "unsure":
-        why = "neither side has colors or temperatures, and the classifiers know few cameras"
-        doubted = f"{count} of {len(report.swaps)} pairs look so"
-        unsure = [f"cannot tell whether infrared and visible are swapped: {why}; {doubted}"]
+        unsure = [f"infrared and visible may be swapped: {count} of {len(report.swaps)} pairs look so"]
     return {
         "pairs": len(pairing.pairs),
         "examined": len(chosen),
@@ -104,58 +90,11 @@ class _Report:
     problems: list[str]
     wrong: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     notes: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    swaps: "list[Swap]" = dataclasses.field(default_factory=list)
+    swaps: list[Swap] = dataclasses.field(default_factory=list)
 
     @staticmethod
     def lines(about: dict[str, list[str]], total: int) -> list[str]:
         return [f"{what}: {_names(names, total)}" for what, names in about.items()]
-
-
-class Swap(NamedTuple):
-    """What one pair says about whether infrared and visible are swapped.
-
-    Attributes:
-        certain: 1: surely swapped, -1: surely not, by color or depth; 0: neither.
-        log_odds: What the classifiers say; above 0: rather swapped.
-    """
-
-    certain: int
-    log_odds: float
-
-
-def swap_probability(swaps: Iterable[Swap]) -> float:
-    """How likely a folder's two sides are swapped: by the majority of its certain pairs, else by all classifiers."""
-    swaps = list(swaps)
-    certain = [swap.certain for swap in swaps if swap.certain]
-    if certain:
-        return sum(value > 0 for value in certain) / len(certain)
-    if not swaps:
-        return 0.0
-    pairs = min(len(swaps), _MOST_PAIRS)
-    odds = _WEIGHT * pairs * float(np.mean([swap.log_odds for swap in swaps])) + _PRIOR
-    return 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
-
-
-def swap_verdict(swaps: Iterable[Swap]) -> Literal["swapped", "unsure", "as named"]:
-    """Whether a folder's sides are swapped; on the classifiers' word alone never more than `unsure`.
-
-    They know the cameras of TNO and RoadScene: 58 of 100 correct gray folders of other cameras looked swapped to them.
-    """
-    swaps = list(swaps)
-    if swap_probability(swaps) <= 0.5:
-        return "as named"
-    return "swapped" if any(swap.certain for swap in swaps) else "unsure"
-
-
-def surely_swapped(probability: Float[np.ndarray, "2 2"]) -> bool:
-    """The same of one pair alone, from P_c of both images (`fusion.Explanation`)."""
-    return swap_probability([Swap(0, _log_odds(probability))]) > 0.5
-
-
-def _log_odds(probability: Float[np.ndarray, "2 2"]) -> float:
-    """Of "swapped" against "as named", both images taken for independent."""
-    sure = np.log(np.clip(np.asarray(probability, np.float64), 1e-6, 1))
-    return float(sum(sure[kind, 1 - kind] - sure[kind, kind] for kind in (Modality.IR, Modality.VIS)))
 
 
 def _headers_fit(pair: Pair, problems: list[str]) -> bool:
@@ -170,14 +109,7 @@ def _headers_fit(pair: Pair, problems: list[str]) -> bool:
     return True
 
 
-def swap_evidence(ir: Picture, vis: Picture, ready: PreparedPair, judges: list[Params]) -> Swap:
-    """What a pair says; on a crop from the middle, so that images of all sizes are one program."""
-    crops = [_middle(image) for image in (ready.ir_unit, ready.luma)]
-    log_odds = sum(_log_odds(np.asarray(explain(params, *crops).probability[0])) for params in judges)
-    return Swap(_certain(ir, vis), log_odds)
-
-
-def _look_at(pair: Pair, judges: list[Params], report: _Report) -> None:
+def _look_at(pair: Pair, report: _Report) -> None:
     ir, vis = read_picture(pair.ir), read_picture(pair.vis)
     ready = prepare_pair(ir, vis, FrameSettings(fit="vis"))
     for note in ready.notes:
@@ -185,42 +117,7 @@ def _look_at(pair: Pair, judges: list[Params], report: _Report) -> None:
         (report.wrong if wrong else report.notes).setdefault(note, []).append(pair.name)
     if guess_polarity(ready.ir_unit, ready.luma).strong:
         report.wrong.setdefault("infrared looks black-hot (--ir-polarity black)", []).append(pair.name)
-    report.swaps.append(swap_evidence(ir, vis, ready, judges))
-
-
-def _certain(ir: Picture, vis: Picture) -> int:
-    """Only a visible camera sees colors, and only an infrared one measures counts or degrees beside 8-bit color."""
-    colors = _many_colors(ir) - _many_colors(vis)
-    return colors or (vis.samples.dtype == np.float32) - (ir.samples.dtype == np.float32)
-
-
-def certainly_swapped(ir: Picture, vis: Picture) -> str:
-    """A note for a pair that by what it holds is surely swapped, else nothing; gray infrared costs no time."""
-    if not (ir.is_color or vis.samples.dtype == np.float32) or _certain(ir, vis) <= 0:
-        return ""
-    colors = _many_colors(ir)
-    what = "infrared is in color and visible is gray" if colors else "visible holds temperatures and infrared does not"
-    return f"{what}: are they swapped?"
-
-
-def _many_colors(picture: Picture) -> bool:
-    """Whether an image has colors that no map from one value to a color can give."""
-    if not picture.is_color:
-        return False
-    step = max(1, math.isqrt(picture.samples[..., 0].size // 50_000))
-    rgb = picture.samples[::step, ::step, :3].astype(np.float64) / float(np.iinfo(picture.samples.dtype).max)
-    if np.percentile(np.ptp(rgb, axis=-1), 95) < 0.024:  # equal channels, up to what JPEG does to them
-        return False
-    luma, tint = luma_unit(rgb).ravel(), (rgb[..., 0] - rgb[..., 2]).ravel()
-    order = np.argsort(luma, kind="stable")
-    within = np.mean([np.std(part) for part in np.array_split(tint[order], 64)])
-    # Maps such as jet have two colors of one luma; the reader knows them.
-    return bool(within > 0.3 * np.std(tint)) and not scalar_from_rgb(rgb).sure
-
-
-def _middle(image: np.ndarray) -> np.ndarray:
-    top, left = (max(0, (length - _CROP) // 2) for length in image.shape)
-    return np.asarray(image[top : top + _CROP, left : left + _CROP], np.float32)
+    report.swaps.append(swap_evidence(certain_swap(ir, vis), ready))
 
 
 def _names(names: list[str], total: int) -> str:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from camfuse_jax.batch.inspect import certainly_swapped
 from camfuse_jax.batch.plan import FolderDepths, FuseJob, Result, check_replaceable, plan_pairs, signature, valid_map
 from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import InputError, OutOfMemoryError, UsageError
@@ -25,6 +24,7 @@ from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.images.write import WRITABLE_SUFFIXES, file_format, picture_bytes, to_depth
 from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.prepare import PreparedPair, prepare_pair
+from camfuse_jax.pair.swapped import certainly_swapped
 from camfuse_jax.system.files import replace_file
 
 _Item = TypeVar("_Item")

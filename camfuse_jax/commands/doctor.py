@@ -26,7 +26,7 @@ class Doctor:
         vis: Visible file or folder.
         csv: Table of pairs, instead of IR and VIS.
         pattern: As for `camfuse fuse`.
-        weights: A name as for `camfuse fuse`, or a file; its classifier tells infrared from visible.
+        weights: A name as for `camfuse fuse`, or a file, whose frame time is measured.
         limit: Most pairs whose content is examined, spread over the folder; 0 examines all.
         json: Print one JSON object instead of text.
     """
@@ -56,7 +56,7 @@ class Doctor:
             raise UsageError("--pattern needs images.", "Give IR, or IR and VIS.")
         report = {"command": "doctor", **examine_machine(self.weights)}
         if self.csv is not None or self.ir is not None:
-            report["images"] = examine_pairs(self._pairing(), weights=self.weights, limit=self.limit)
+            report["images"] = examine_pairs(self._pairing(), limit=self.limit)
         problems = [*report["problems"], *report.get("images", {}).get("problems", [])]
         print(json.dumps(report, indent=1) if self.json else _as_text(report))
         if problems:

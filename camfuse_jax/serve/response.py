@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from scipy import ndimage
 
-from camfuse_jax.batch.inspect import surely_swapped, swap_evidence
 from camfuse_jax.config import Modality
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.fusion.fuse import explain
@@ -23,6 +22,7 @@ from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes, to_depth
 from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.prepare import prepare_pair
+from camfuse_jax.pair.swapped import certain_swap, swap_evidence, swap_verdict
 from camfuse_jax.report import charts, pictures
 from camfuse_jax.report.page import by_preference, environment
 from camfuse_jax.report.provenance import provenance
@@ -50,7 +50,7 @@ class KeptPair:
     def __init__(self, request: FusionRequest, limits: Limits, go_on: Callable[[], None]):
         ir, vis = (self._read(upload, limits, go_on) for upload in (request.ir, request.vis))
         self._ready, self._gray = prepare_pair(ir, vis, request.frame), request.frame.gray
-        self._swapped = swap_evidence(ir, vis, self._ready, []).certain  # by what they hold; no classifier is asked
+        self._certain = certain_swap(ir, vis)
         self._fused: tuple[Balance, np.ndarray] | None = None
         self._class_maps: dict[str, Any] | None = None
 
@@ -77,7 +77,7 @@ class KeptPair:
             "alpha": ready.alpha is not None,
             "natural": self._colored,
             "notes": [words for note in ready.notes if "misregistered" not in note and (words := page_words(note))],
-            "swapped": self._swapped > 0,
+            "swapped": self._certain > 0,
             "misaligned": ready.details.get("misregistration"),
             "ir": pictures.data_uri(*_viewed(to_levels(ready.ir_unit, 8))),
             "vis": pictures.data_uri(*_viewed(to_levels(ready.vis_unit, 8), ready.icc)),
@@ -133,8 +133,8 @@ class KeptPair:
         }
         go_on()
         if self._class_maps is None:
-            self._class_maps, judged = _class_maps(params, self._ready.ir_unit, self._ready.luma)
-            self._class_maps["swapped"] = self._swapped > 0 or (self._swapped == 0 and judged)
+            self._class_maps = _class_maps(params, self._ready.ir_unit, self._ready.luma)
+            self._class_maps["swapped"] = swap_verdict([swap_evidence(self._certain, self._ready)]) != "as named"
         channels = channels_html(self._balanced(params, balance))
         return json.dumps({"origin": shown, "channels": channels, **self._class_maps}).encode(), "application/json"
 
@@ -208,14 +208,14 @@ def _viewed(levels: np.ndarray, icc: bytes | None = None) -> tuple[bytes, str]:
     return buffer.getvalue(), kind
 
 
-def _class_maps(params: Params, ir_unit: np.ndarray, luma: np.ndarray) -> tuple[dict[str, Any], bool]:
+def _class_maps(params: Params, ir_unit: np.ndarray, luma: np.ndarray) -> dict[str, Any]:
     explained = explain(params, ir_unit, luma)
     pairs = ((ir_unit, explained.ir_cam), (luma, explained.vis_cam))
     classes = [
         {"base": pictures.small_uri(to_levels(image, 8)), "layer": pictures.heat_uri(np.asarray(heat[0]))}
         for image, heat in pairs
     ]
-    return {"classes": classes}, surely_swapped(np.asarray(explained.probability[0]))
+    return {"classes": classes}
 
 
 _TEMPLATES: jinja2.Environment = environment("serve")

@@ -115,16 +115,37 @@ MUTATIONS = [
         ("exclusive=not self.force)", "exclusive=self.force)"),
     ),
     *mutations_of(
-        "camfuse_jax/batch/inspect.py",
-        (_DOCTOR,),
-        ("_WEIGHT, _MOST_PAIRS, _PRIOR = 0.25, 8, -3.0", "_WEIGHT, _MOST_PAIRS, _PRIOR = 0.25, 8, 3.0"),
-        ("_WEIGHT, _MOST_PAIRS, _PRIOR = 0.25, 8, -3.0", "_WEIGHT, _MOST_PAIRS, _PRIOR = 0.25, 800, -3.0"),
+        "camfuse_jax/pair/swapped.py",
+        ("tests/unit/pair/test_swapped.py",),
+        ("-_MOST_ODDS, _MOST_ODDS)", "-99, 99)"),
+        (
+            "_MOST_ODDS, _MOST_PAIRS, _SURE, _LIKELY = 3.0, 8, 6.0, 2.5",
+            "_MOST_ODDS, _MOST_PAIRS, _SURE, _LIKELY = 3.0, 800, 6.0, 2.5",
+        ),
+        (
+            "_MOST_ODDS, _MOST_PAIRS, _SURE, _LIKELY = 3.0, 8, 6.0, 2.5",
+            "_MOST_ODDS, _MOST_PAIRS, _SURE, _LIKELY = 3.0, 8, 16.0, 2.5",
+        ),
+        (
+            "_MOST_ODDS, _MOST_PAIRS, _SURE, _LIKELY = 3.0, 8, 6.0, 2.5",
+            "_MOST_ODDS, _MOST_PAIRS, _SURE, _LIKELY = 3.0, 8, 6.0, 1.0",
+        ),
         ("_many_colors(ir) - _many_colors(vis)", "_many_colors(vis) - _many_colors(ir)"),
         (
             "(vis.samples.dtype == np.float32) - (ir.samples.dtype == np.float32)",
             "(ir.samples.dtype == np.float32) - (vis.samples.dtype == np.float32)",
         ),
-        ("sure[kind, 1 - kind] - sure[kind, kind]", "sure[kind, kind] - sure[kind, 1 - kind]"),
+        ("Swap(0, float(vis - ir))", "Swap(0, float(ir - vis))"),
+        ("fill_nearest(image, valid)", "image"),
+        ("np.maximum(signed, 0.0)", "signed"),
+        ("within > 0.3 * np.std(tint)", "within > 3 * np.std(tint)"),
+        ("x[:third].mean() - x[-third:].mean()", "x[-third:].mean() - x[:third].mean()"),
+        ("_moments(band) for band in bands", "_moments(band) for band in bands[::-1]"),
+        ("if sum(certain) > 0 else", "if sum(certain) >= 0 else"),
+    ),
+    *mutations_of(
+        "camfuse_jax/batch/inspect.py",
+        (_DOCTOR,),
         ('wrong = "misregistered" in note or', "wrong ="),
         (
             "if guess_polarity(ready.ir_unit, ready.luma).strong:",
@@ -132,11 +153,9 @@ MUTATIONS = [
         ),
         ("min(limit, len(whole))", "len(whole)"),
         ('[f"not paired: {problem}" for problem in pairing.problems]', "[]"),
-        ("if swap_probability(swaps) <= 0.5:", "if swap_probability(swaps) < 0.05:"),
-        ("within > 0.3 * np.std(tint)", "within > 3 * np.std(tint)"),
         (
-            "report.swaps.append(swap_evidence(ir, vis, ready, judges))",
-            "report.swaps.append(swap_evidence(vis, ir, ready, judges))",
+            "report.swaps.append(swap_evidence(certain_swap(ir, vis), ready))",
+            "report.swaps.append(swap_evidence(certain_swap(vis, ir), ready))",
         ),
     ),
     *mutations_of(

@@ -111,7 +111,7 @@ MUTATIONS = [
         (f"{_DOCTOR}::test_what_is_chosen_is_looked_at",),
         ("limit=self.limit)", "limit=50)"),
         ("pattern=self.pattern)", "pattern=None)"),
-        ("weights=self.weights, limit", 'weights="fast", limit'),
+        ("examine_machine(self.weights)", 'examine_machine("fast")'),
         ("return read_table(self.csv)", "return find_pairing(self.csv.parent)"),
         ('*report.get("images", {}).get("problems", [])]', "]"),
         ('lines += [f"note: {note}" for note in images["notes"]]', "pass"),

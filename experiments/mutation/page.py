@@ -54,8 +54,8 @@ MUTATIONS = [
     *mutations_of(
         f"{_HOME}/response.py",
         (f"{_PAIRS}::test_the_classifiers_word_counts_where_colors_say_nothing",),
-        ("self._swapped > 0 or (self._swapped == 0 and judged)", "self._swapped > 0"),
-        ("self._swapped > 0 or (self._swapped == 0 and judged)", "self._swapped > 0 or judged"),
+        ('swap_verdict([swap_evidence(self._certain, self._ready)]) != "as named"', "self._certain > 0"),
+        ("swap_evidence(self._certain, self._ready)", "swap_evidence(0, self._ready)"),
     ),
     *mutations_of(
         f"{_HOME}/response.py",

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from command_line import environment, refused
+from PIL import Image
 from small_nets import small_params
 
 from camfuse_jax import save_params
@@ -59,9 +60,14 @@ def test_doctor_sees_real_pairs_swapped(camfuse, tmp_path, data_root):
         for name in ("FLIR_00211", "FLIR_05914", "FLIR_06307"):
             source = data_root / "roadscene" / other / f"{name}.jpg"
             (tmp_path / kind / f"{name}.jpg").write_bytes(source.read_bytes())
-    done = camfuse("doctor", "ir", "vis", "--weights", "roadscene", "--json", cwd=tmp_path)
+    done = camfuse("doctor", "ir", "vis", "--json", cwd=tmp_path)
     refused(done, 1)
     assert "look swapped: 3 of 3" in " ".join(json.loads(done.stdout)["images"]["problems"])
+    for path in tmp_path.glob("ir/*"):  # the visible images, in gray
+        Image.open(path).convert("L").save(path)
+    found = json.loads(camfuse("doctor", "ir", "vis", "--json", cwd=tmp_path).stdout)["images"]
+    assert "swapped: 3 of 3" in " ".join([*found["problems"], *found["notes"]])
+    assert "swapped" not in camfuse("doctor", "vis", "ir", cwd=tmp_path).stdout
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from camfuse_jax.images.picture import Metadata
 from camfuse_jax.images.read import read_picture
 from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
+from camfuse_jax.pair.swapped import Swap
 from camfuse_jax.report import pictures
 from camfuse_jax.report.provenance import provenance
 from camfuse_jax.serve import response
@@ -157,8 +158,8 @@ def test_the_channels_are_those_of_the_balance(port, sources):
     assert favored == sorted(favored)
 
 
-def test_the_classifiers_word_counts_where_colors_say_nothing(port, sources, monkeypatch):
-    monkeypatch.setattr(response, "surely_swapped", lambda probability: True)
+def test_statistics_count_where_colors_say_nothing(port, sources, monkeypatch):
+    monkeypatch.setattr(response, "swap_evidence", lambda certain, ready: Swap(certain, 9.0))
     colors = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
     for vis, swapped in ((sources[1][..., 0], True), (colors, False)):
         token = send(port, picture_bytes(sources[0]), picture_bytes(vis))[1]["token"]
