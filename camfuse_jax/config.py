@@ -86,6 +86,7 @@ class SpatialConfig:
         warm_base: Share of a warm target's base that is lifted to the infrared image's, 0 to 1.
         base_gain: Contrast of the base; 1 averages both images' contrasts, 2 adds them.
         visible_tone: Share of the base that is the visible image's own.
+        bright_tone: The same where the visible image is bright and the infrared one cold: skies stay light.
         visible_mean: Share of the mean brightness that is the visible image's, 0 for the sources' mean.
         base_bound: Share taken back of what leaves the span of both bases.
         detail_gain: Factor on the detail.
@@ -104,6 +105,7 @@ class SpatialConfig:
     warm_base: tuple[float, float] = (0.5, 0.3)
     base_gain: tuple[float, float] = (1.15, 2.0)
     visible_tone: tuple[float, float] = (0.1, 0.0)
+    bright_tone: tuple[float, float] = (0.7, 0.0)
     visible_mean: tuple[float, float] = (0.5, 0.0)
     base_bound: float = 0.5
     detail_gain: tuple[float, float] = (0.93, 1.3)

@@ -152,7 +152,9 @@ def fuse(config, look, net, params, ir, vis, ir_share=0.5):
     mean += min(2 * vis_share * at(config.visible_mean), 1) * (means[1] - mean)
     mixed = mean + gain * (ir_share * (bases[0] - means[0]) + vis_share * (bases[1] - means[1]))
     mixed -= config.base_bound * (1 - same) * beyond(mixed, np.minimum(*bases), np.maximum(*bases))
-    base = up(mixed + min(2 * vis_share * at(config.visible_tone), 1) * (bases[1] - mixed))
+    sky = np.clip(5 * (bases[1] - 0.45), 0, 1) * np.clip(10 * (means[0] - bases[0]) + 0.5, 0, 1)
+    tone = (1 - sky) * at(config.visible_tone) + sky * at(config.bright_tone)
+    base = up(mixed + np.minimum(2 * vis_share * tone, 1) * (bases[1] - mixed))
     base = base + at(config.warm_base) * min(2 * ir_share, 1) * warm * np.maximum(up(bases[0]) - base, 0)
 
     # Detail, less its noise

@@ -22,7 +22,7 @@ from camfuse_jax.export.onnx_graph import (
 from camfuse_jax.fusion import statistics
 from camfuse_jax.fusion.forward import encoder_answers
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.spatial import BAND_SHARES, MOST_ODDS, NOISE_SHARE, SILENT, WARM_RIM, WARM_SLOPE
+from camfuse_jax.fusion.spatial import BAND_SHARES, BRIGHT, MOST_ODDS, NOISE_SHARE, SILENT, WARM_RIM, WARM_SLOPE
 from camfuse_jax.fusion.statistics import CELL, LEVEL, Probe
 
 
@@ -81,7 +81,11 @@ def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None
     outside = beyond(mixed, node("Min", ir, vis), node("Max", ir, vis))
     bound = node("Mul", node("Sub", 1.0, known.same), config.base_bound)
     mixed = node("Sub", mixed, node("Mul", outside, bound))
-    base = up(_mix(graph, mixed, vis, min(2 * vis_part * at(config.visible_tone), 1.0)))
+    bright = node("Clip", node("Div", node("Sub", vis, BRIGHT), 0.2), 0.0, 1.0)
+    cold = node("Clip", node("Add", node("Div", node("Sub", ir_mean, ir), 0.1), 0.5), 0.0, 1.0)
+    tone, bright_tone = (2 * vis_part * at(share) for share in (config.visible_tone, config.bright_tone))
+    tone = node("Add", node("Mul", node("Mul", bright, cold), bright_tone - tone), tone)
+    base = up(_mix(graph, mixed, vis, node("Clip", tone, 0.0, 1.0)))
     full_bases = up(bases)
     lift = node("Relu", node("Sub", graph.halves(full_bases)[0], base))
     base = node("Add", base, node("Mul", node("Mul", warm, lift), at(config.warm_base) * min(2 * ir_part, 1.0)))

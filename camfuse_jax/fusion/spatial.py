@@ -37,6 +37,7 @@ NOISE_SHARE = 1.4  # of the noise's mean energy: its energy in one place is seld
 MOST_ODDS = 6.0  # a share of .0025: more would only outvote warm targets
 WARM_SLOPE = 6 * LEVEL
 WARM_RIM = 2.0  # cells, standard deviation: around a warm target its own background shows, not the visible image's
+BRIGHT = 0.45  # visible base from which on `bright_tone` begins to count; infrared is cold below its mean
 BAND_SHARES = (0.82, 0.25, 0.12)  # of white noise's deviation in the bands between blurs of 0, 1, 2 and 4 pixels
 
 
@@ -164,7 +165,10 @@ def _base(
     mixed = mean + gain * (ir_part * (ir - ir_mean) + vis_part * (vis - vis_mean))
     outside = beyond(mixed, jnp.minimum(ir, vis), jnp.maximum(ir, vis))
     mixed = mixed - config.base_bound * (1 - known.same) * outside
-    return up(mixed + jnp.clip(2 * vis_part * _at(look, config.visible_tone), 0, 1) * (vis - mixed))
+    bright, cold = jnp.clip((vis - BRIGHT) / 0.2, 0, 1), jnp.clip((ir_mean - ir) / 0.1 + 0.5, 0, 1)
+    tone, bright_tone = _at(look, config.visible_tone), _at(look, config.bright_tone)
+    tone = tone + bright * cold * (bright_tone - tone)
+    return up(mixed + jnp.clip(2 * vis_part * tone, 0, 1) * (vis - mixed))
 
 
 def _denoised(

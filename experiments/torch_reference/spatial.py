@@ -71,7 +71,9 @@ def spatial(model: CamFuse, ir: Pixels, vis: Pixels, look: float) -> Pixels:
     mixed = level + gain * 0.5 * (ir_base - ir_mean + vis_base - vis_mean)
     outside = _beyond(mixed, torch.minimum(ir_base, vis_base), torch.maximum(ir_base, vis_base))
     mixed = mixed - config.base_bound * (1 - same) * outside
-    mixed = mixed + min(max(at(config.visible_tone), 0.0), 1.0) * (vis_base - mixed)
+    bright, cold = ((vis_base - 0.45) / 0.2).clamp(0, 1), ((ir_mean - ir_base) / 0.1 + 0.5).clamp(0, 1)
+    tone = at(config.visible_tone) + bright * cold * (at(config.bright_tone) - at(config.visible_tone))
+    mixed = mixed + tone.clamp(0, 1) * (vis_base - mixed)
     base, full_bases = _enlarged(mixed, CELL, size), _enlarged(bases, CELL, size)
     base = base + at(config.warm_base) * warm * (full_bases.chunk(2)[0] - base).clamp(min=0)
     ir_detail, vis_detail = _denoised(both - full_bases, both, config.denoise, noise).chunk(2)

@@ -60,6 +60,7 @@ def test_the_tolerance_is_a_quarter_of_a_gray_level():
         ("warm_base", (1.0, 1.0)),
         ("base_gain", (2.0, 1.0)),
         ("visible_tone", (0.0, 0.5)),
+        ("bright_tone", (0.0, 1.0)),
         ("visible_mean", (0.0, 1.0)),
         ("base_bound", 0.0),
         ("detail_gain", (2.0, 2.0)),

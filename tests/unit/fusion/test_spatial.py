@@ -232,6 +232,21 @@ def test_visible_tone():
     assert apart[1] < 0.6 * apart[0]
 
 
+def test_bright_tone_keeps_a_cold_sky_light_and_nothing_else():
+    down = (np.arange(SIZE[0])[:, None] / SIZE[0] + np.zeros(SIZE)).astype(np.float32)
+    day, night, cold_above, warm_above = 0.9 - 0.8 * down, 0.4 - 0.3 * down, 0.1 + 0.6 * down, 0.7 - 0.6 * down
+
+    def lift(vis, ir):
+        low, high = _both("bright_tone", (0.0, 0.0), (0.0, 1.0), (ir, vis))
+        return (high - low) / LEVEL
+
+    sky = lift(day, cold_above)
+    assert sky[:16].min() > 20
+    assert np.abs(sky[-16:]).max() < 1
+    assert np.abs(lift(day, warm_above)[:16]).max() < 1
+    assert np.abs(lift(night, cold_above)).max() < 1
+
+
 def test_visible_mean():
     low, high = _both("visible_mean", (0.0, 0.0), (1.0, 1.0))
     mean = scene()[1].mean()
