@@ -423,7 +423,7 @@ def tiny() -> Config:
 
 
 def ablation() -> Config:
-    """The retrained rows of stage `ablate`: `default`'s classifier, shorter, because there are fifteen of them.
+    """The retrained rows of stage `ablate`: `default`'s classifier, shorter, because there are eighteen of them.
 
     Command: `python experiments/run.py --stage ablate --preset ablation --dataset tno --weights tno`.
     """
