@@ -25,16 +25,6 @@ settings.load_profile("camfuse")
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Most of the time of the fast tests is compilation. The slow ones, and commands at work, compile as users do.
-_COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Before anything is compiled: the fast tests alone are compiled with few optimizations."""
-    if config.option.markexpr == "not slow":
-        os.environ["XLA_FLAGS"] += f" {_COMPILE_FAST}"
-
-
 REPO = Path(__file__).resolve().parents[1]
 
 
