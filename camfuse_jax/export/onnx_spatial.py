@@ -105,7 +105,7 @@ def spatial_rule(graph: Graph, params: Params, both: str, features: str) -> None
     node("Sub", 1.0, _knee(graph, fused, node("Sub", 1.0, lowest), knee), name="fused")
 
 
-def _mix(graph: Graph, x: str, other: str, share: float) -> str:
+def _mix(graph: Graph, x: str, other: str, share: str | float) -> str:
     return graph.node("Add", x, graph.node("Mul", graph.node("Sub", other, x), share))
 
 
