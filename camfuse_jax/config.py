@@ -116,8 +116,7 @@ class SpatialConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, top = getattr(self, field.name), 64.0 if field.name in _WIDE else 16.0
-            values = value if isinstance(value, tuple) else (value,)
-            fits = all(math.isfinite(x) and 0 <= x <= top for x in values)
+            fits = all(math.isfinite(x) and 0 <= x <= top for x in (value if isinstance(value, tuple) else (value,)))
             _require(fits, f"fusion.spatial.{field.name}", value, f"from 0 to {top:g}")
         _require(self.look <= 1, "fusion.spatial.look", self.look, "from 0 (natural) to 1 (contrast)")
 
