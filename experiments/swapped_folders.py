@@ -6,7 +6,7 @@ and from `others` (pairs of LLVIP, M3FD, MSRS and VIFB), as they are and in gray
 `--fit` prints the numbers of `pair/swapped.py` instead. They are fitted on the two training lists, of which each counts
 the same; the visible side is half of the time a photograph (`coco`, `natural`), because there are so few visible
 cameras. What is said of the training lists is then said of images that the fit has seen; `--folds 5` fits each fifth
-of a list, in the list's order, on the others.
+of a list, in the list's order, on the others. `others` is in no fit, but was looked at when the statistics were chosen.
 """
 
 import dataclasses
