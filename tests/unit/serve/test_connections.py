@@ -85,8 +85,11 @@ def test_one_client_takes_no_more_than_its_share_of_places(app):
         connections(port, 1, source="127.0.0.3") as (other,),
         connections(port, 40, source="127.0.0.2") as many,
     ):
-        time.sleep(0.5)
-        assert 1 <= sum(closed(one, 0.02) for one in many) <= 8
+        for _ in range(20):  # a busy machine takes its time to accept them
+            time.sleep(0.5)
+            if ended := sum(closed(one, 0.02) for one in many):
+                break
+        assert 1 <= ended <= 8
         assert not closed(other, 0.02)
 
 

@@ -24,18 +24,21 @@ HEIGHT, WIDTH = 24, 32
 
 
 class _Camera:
-    """Frames of a level that rises, one every 20 ms."""
+    """Frames of a level that rises, one every 20 ms; ends with an error, or when `until` says so."""
 
     rate = 50.0
 
-    def __init__(self, count, color=False, error=None, kind=np.uint8):
+    def __init__(self, count, color=False, error=None, kind=np.uint8, until=lambda: True):
         self._count, self._shape, self._error, self._kind = count, (HEIGHT, WIDTH) + (3,) * color, error, kind
+        self._until = until
 
     def __iter__(self):
         noise = np.random.default_rng(0).integers(0, 60, self._shape).astype(np.uint8)
         for index in range(self._count):
             time.sleep(0.02)
             yield (noise + np.uint8(index % 100)).astype(self._kind)
+        while not self._until():
+            time.sleep(0.01)
         if self._error:
             raise self._error
 
@@ -43,8 +46,10 @@ class _Camera:
 @pytest.fixture
 def view(monkeypatch):
     def make(count=10_000, error=None, kind=np.uint8, visible=10_000):
-        cameras = {"ir": _Camera(count, error=error, kind=kind), "vis": _Camera(visible, color=True)}
-        monkeypatch.setattr(live, "open_reader", lambda source, limits: LiveReader(source, cameras[source]))
+        readers = {"ir": LiveReader("ir", _Camera(count, error=error, kind=kind))}
+        known = (lambda: readers["ir"]._error is not None) if error else (lambda: True)  # the other one ends after it
+        readers["vis"] = LiveReader("vis", _Camera(visible, color=True, until=known))
+        monkeypatch.setattr(live, "open_reader", lambda source, limits: readers[source])
         return LiveView(small_params(), "ir", "vis", FrameSettings(), Limits())
 
     return make
