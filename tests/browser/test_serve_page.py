@@ -44,9 +44,9 @@ def port():
 @pytest.fixture
 def opened(browser, port):
     """Opens the page; at the end there must have been no message, no error, and no request to anywhere else."""
-    contexts, messages, asked = [], [], []
+    contexts, messages, asked, addresses = [], [], [], set()
 
-    def open_page(*, width=1280, height=900, **settings):
+    def open_page(*, width=1280, height=900, at=port, **settings):
         context = browser.new_context(viewport={"width": width, "height": height}, **settings)
         contexts.append(context)
         tab = context.new_page()
@@ -56,17 +56,15 @@ def opened(browser, port):
         )
         tab.on("pageerror", lambda error: messages.append(str(error)))
         tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(f"http://127.0.0.1:{port}/")
+        addresses.add(f"http://127.0.0.1:{at}/")
+        tab.goto(f"http://127.0.0.1:{at}/")
         return tab
 
     yield open_page
     for context in contexts:
         context.close()
     assert messages == []
-    assert {url.partition(":")[0] for url in asked if not url.startswith(f"http://127.0.0.1:{port}/")} <= {
-        "data",
-        "blob",
-    }
+    assert {url.partition(":")[0] for url in asked if not url.startswith(tuple(addresses))} <= {"data", "blob"}
 
 
 def drop(tab, where, *files):
@@ -282,18 +280,21 @@ def test_the_look_starts_as_the_command_has_it(browser):
 
 
 def test_a_pair_that_the_program_forgot_is_sent_again(opened):
-    tab = opened()
-    choose(tab)
-    fused(tab)
-    choose(opened())  # the kept pairs are bounded, and another page takes the place
-    fused(tab)
-    tab.route("**/preview*", lambda route: route.fulfill(status=410, body="{}"), times=1)
-    with tab.expect_response("**/pairs") as waiting:
-        tab.locator("#balance").focus()
-        tab.keyboard.press("End")
-    assert waiting.value.status == 200
-    tab.wait_for_function("() => document.getElementById('command').textContent.includes('--ir-gain 8')")
-    fused(tab)
+    bounds = Bounds(Limits(20_000, MAX_BYTES), MAX_BYTES, kept_bytes=1)  # room for the newest pair only
+    with served(make_app(small_params(), weights="my weights.safetensors", bounds=bounds)) as port:
+        tab, other = opened(at=port), opened(at=port)
+        choose(tab)
+        fused(tab)
+        choose(other)
+        fused(other)
+        replies = []
+        tab.on("response", lambda reply: replies.append((reply.url.split("/")[-1].split("?")[0], reply.status)))
+        with tab.expect_response(lambda reply: "/preview" in reply.url and reply.status == 200, timeout=120_000):
+            tab.locator("#balance").focus()
+            tab.keyboard.press("End")
+        fused(tab)
+        assert tab.locator("#command").text_content().endswith("--ir-gain 8")
+    assert replies[:3] == [("preview", 410), ("pairs", 200), ("preview", 200)]
 
 
 def test_maps_lie_over_the_image_that_they_are_named_for(opened):
