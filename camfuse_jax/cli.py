@@ -1,5 +1,6 @@
 """The `camfuse` command: parse, run a sub-command, map errors to exit codes. JAX is loaded by what needs it."""
 
+import dataclasses
 import difflib
 import functools
 import itertools
@@ -21,7 +22,6 @@ from camfuse_jax.commands.export import Export
 from camfuse_jax.commands.fuse import Fuse
 from camfuse_jax.commands.report import Report
 from camfuse_jax.commands.serve import Serve
-from camfuse_jax.commands.train import Train
 from camfuse_jax.errors import CamfuseError, InputError, UsageError
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.ranges import RangePolicy, parse_policy
@@ -30,6 +30,18 @@ from camfuse_jax.pair.options import Look, Row, parse_look
 from camfuse_jax.stages import REGISTRY
 from camfuse_jax.system import runtime
 from camfuse_jax.system.program import run_program
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Trains on your own pairs or a data set, as `experiments/run.py --stage` does; `camfuse train --help` says how.
+
+    For instance: camfuse train --stage cls --dataset pairs/ --workdir runs/mine
+    """
+
+    def run(self) -> None:
+        """`cli.main` hands the options of this command to `run_stages` before they are parsed."""
+
 
 # A new command: a dataclass with `run()` in camfuse_jax/commands, and a name here.
 COMMANDS: dict[str, Any] = {

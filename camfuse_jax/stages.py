@@ -23,7 +23,7 @@ from camfuse_jax.system import runtime
 from camfuse_jax.system.program import Outcome, run_program
 
 if TYPE_CHECKING:
-    from camfuse_jax.data.workdir import Workdir
+    from camfuse_jax.data.records import Workdir
 
 _Usual = Literal["data", "ae", "cls", "fuse", "eval", "table", "figures", "report"]
 Stage = Literal[_Usual, "ablate", "export", "convert", "parity", "bench", "all"]
@@ -156,7 +156,7 @@ class Options:
     @property
     def workdir_of_data(self) -> "Workdir":
         """The workdir with the data set of this run."""
-        from camfuse_jax.data.workdir import Workdir
+        from camfuse_jax.data.records import Workdir
 
         assert self.dataset is not None
         return Workdir(self.workdir, self.dataset, data=self.data, download=self.download)
@@ -285,8 +285,8 @@ def _completed(options: Options) -> Options:
     Raises:
         InputError: The data set that is asked for is neither known nor a folder.
     """
+    from camfuse_jax.data.records import NAMED, SYNTHETIC
     from camfuse_jax.data.splits import data_root
-    from camfuse_jax.data.workdir import NAMED, SYNTHETIC
 
     dataset, known = options.dataset, (*NAMED, SYNTHETIC)
     if dataset is None:
@@ -325,11 +325,11 @@ def _join(options: Options, joined: list[joining.Cluster], stack: contextlib.Exi
     if options.stage not in ("ae", "cls"):
         raise UsageError(f"Stage {options.stage} is for one process.", "Several train together: stages ae and cls.")
     joined.append(joining.join_cluster(options.cluster))
-    from camfuse_jax.training import processes
+    from camfuse_jax import cluster
 
-    stack.enter_context(processes.losses_told())
-    processes.highest(0)  # all are here: gloo waits half a minute for a first word, for later ones without end
-    processes.in_leader(lambda: _data(options))
+    stack.enter_context(cluster.named_losses())
+    cluster.highest(0)  # all are here: gloo waits half a minute for a first word, for later ones without end
+    cluster.in_leader(lambda: _data(options))
 
 
 def _data(options: Options) -> None:
@@ -360,7 +360,7 @@ def _cls(options: Options) -> None:
 
 def _tell_made(text: str) -> None:
     """Once, where several processes train together."""
-    from camfuse_jax.training.processes import leads
+    from camfuse_jax.cluster import leads
 
     if leads():
         print(text)

@@ -17,8 +17,7 @@ from scipy import ndimage
 import camfuse_jax
 from camfuse_jax.fusion.params import Params, balanced, load_params, with_look, with_rule
 from camfuse_jax.images.read import read_gray
-from camfuse_jax.report.pictures import SHARES
-from camfuse_jax.report.provenance import provenance
+from camfuse_jax.report.pictures import SHARES, provenance
 
 DEMO = pathlib.Path(camfuse_jax.__file__).parent / "demo"
 IMAGES = pathlib.Path(__file__).resolve().parents[1] / "docs" / "img"

@@ -20,9 +20,8 @@ from camfuse_jax import fuse, load_params
 from camfuse_jax.config import FusionConfig, SpatialConfig
 from camfuse_jax.data.records import pair_source
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.registry import PICTURE_METRICS
-from camfuse_jax.metrics.table import ScoreTable, score
+from camfuse_jax.metrics.table import BASELINES, ScoreTable, score
 from camfuse_jax.system import runtime
 
 CROP = (256, 320)

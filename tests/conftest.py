@@ -17,6 +17,16 @@ from hypothesis import settings  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fast tests, and the programs they start, compile with few optimizations: most of their time is XLA's compiler's.
+
+    What is published, slow and exact is tested as users compile it: slow tests, and runs that name another mark.
+    """
+    if config.option.markexpr == "not slow":
+        os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
 # A compilation inside an example takes longer than any sensible deadline; the same examples every time.
 settings.register_profile("camfuse", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("camfuse")

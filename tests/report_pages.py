@@ -4,8 +4,7 @@ import functools
 
 import numpy as np
 
-from camfuse_jax.metrics.baselines import average
-from camfuse_jax.metrics.table import score_folders
+from camfuse_jax.metrics.table import average, score_folders
 from camfuse_jax.report.page import PairView, page_html
 
 HEIGHT, WIDTH, CHANNELS = 48, 64, 40

@@ -17,7 +17,7 @@ REPO = Path(__file__).resolve().parents[1]
 PACKAGE = REPO / "camfuse_jax"
 MAX_LINES = 450
 # The goal is 110 files and 14,000 lines (house.md); these are what is left and may only go down.
-MAX_FILES, MAX_PACKAGE_LINES = 129, 20550
+MAX_FILES, MAX_PACKAGE_LINES = 110, 20450
 
 # Data flows one way: each part may import those before it.
 FLOW = [

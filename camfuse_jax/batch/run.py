@@ -16,9 +16,8 @@ from tqdm import tqdm
 from camfuse_jax.batch.plan import FolderDepths, FuseJob, Result, check_replaceable, plan_pairs, signature, valid_map
 from camfuse_jax.data.pairs import Pair
 from camfuse_jax.errors import InputError, OutOfMemoryError, UsageError
-from camfuse_jax.fusion.dispatch import MOST, Buckets, plan_programs
+from camfuse_jax.fusion.dispatch import DEFAULT_MEMORY, MOST, Buckets, memory_needed, plan_programs
 from camfuse_jax.fusion.params import Params, balanced, check_balance
-from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, memory_needed
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.read import picture_size, read_picture
 from camfuse_jax.images.write import WRITABLE_SUFFIXES, file_format, picture_bytes, to_depth

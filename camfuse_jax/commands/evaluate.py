@@ -55,7 +55,7 @@ class Evaluate:
         Raises:
             CamfuseError: By kind.
         """
-        from camfuse_jax.data.workdir import Workdir
+        from camfuse_jax.data.records import Workdir
         from camfuse_jax.metrics.evaluate import evaluate_dataset, evaluate_pairs
 
         definitions = {"weights": self.weights, "metrics": self.metrics, "protocol": self.protocol}

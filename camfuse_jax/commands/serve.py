@@ -61,15 +61,15 @@ class Serve:
         if not (self.max_megapixels > 0 and self.max_megabytes > 0 and self.queue > 0):
             raise UsageError("--max-megapixels, --max-megabytes and --queue must be above 0.")
         from camfuse_jax.serve.server import listening
-        from camfuse_jax.system import signals
+        from camfuse_jax.system import program
 
         try:
             with (
-                signals.handled("nothing was written"),
+                program.handled("nothing was written"),
                 listening(self.host, self.port, remote=self.remote) as listener,
             ):
                 self._serve(listener)
-        except signals.Stop as stop:
+        except program.Stop as stop:
             raise StoppedError(stop.exit_code - 128, "stopped") from stop
 
     def _serve(self, listener: socket.socket) -> None:

@@ -18,10 +18,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from camfuse_jax.data import upstream
+from camfuse_jax.data import splits
 from camfuse_jax.data.pairs import Pair
-from camfuse_jax.data.splits import find_pairs, load_splits
-from camfuse_jax.data.upstream import photo_files, unpack_zip
+from camfuse_jax.data.splits import find_pairs, load_splits, photo_files, unpack_zip
 from camfuse_jax.errors import UsageError
 from camfuse_jax.images.read import read_gray
 
@@ -81,9 +80,9 @@ class _Pairs(_Builder, skip_registration=True):
         return pairs, load_splits(self.folder, [pair.name for pair in pairs])
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        pairs, splits = self._pairs(dl_manager)
-        train = set(splits.get("train", ()))
-        test = set(splits.get("test", ())) - train
+        pairs, lists = self._pairs(dl_manager)
+        train = set(lists.get("train", ()))
+        test = set(lists.get("test", ())) - train
         parts: dict[str, list[Pair]] = {"train": [], "test": [], "other": []}
         for pair in pairs:
             parts["train" if pair.name in train else "test" if pair.name in test else "other"].append(pair)
@@ -108,10 +107,10 @@ class Tno(_Pairs):
     def _pairs(self, dl_manager: tfds.download.DownloadManager) -> tuple[list[Pair], dict[str, list[str]]]:
         if self.folder is not None:
             return super()._pairs(dl_manager)
-        outside: Any = dl_manager.download(upstream.tno_outside_urls())
-        archive = unpack_zip(Path(dl_manager.download(upstream.TNO_URL)))
-        pairs = upstream.tno_pairs(archive, {key: Path(path) for key, path in outside.items()})
-        return pairs, upstream.standard_splits("tno", [pair.name for pair in pairs])
+        outside: Any = dl_manager.download(splits.tno_outside_urls())
+        archive = unpack_zip(Path(dl_manager.download(splits.TNO_URL)))
+        pairs = splits.tno_pairs(archive, {key: Path(path) for key, path in outside.items()})
+        return pairs, splits.standard_splits("tno", [pair.name for pair in pairs])
 
 
 class RoadScene(_Pairs):
@@ -127,8 +126,8 @@ class RoadScene(_Pairs):
     def _pairs(self, dl_manager: tfds.download.DownloadManager) -> tuple[list[Pair], dict[str, list[str]]]:
         if self.folder is not None:
             return super()._pairs(dl_manager)
-        pairs = upstream.roadscene_pairs(unpack_zip(Path(dl_manager.download(upstream.ROADSCENE_URL))))
-        return pairs, upstream.standard_splits("roadscene", [pair.name for pair in pairs])
+        pairs = splits.roadscene_pairs(unpack_zip(Path(dl_manager.download(splits.ROADSCENE_URL))))
+        return pairs, splits.standard_splits("roadscene", [pair.name for pair in pairs])
 
 
 class FolderPairs(_Pairs):
@@ -154,9 +153,9 @@ class CocoPhotos(_Builder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         if self.folder is not None:
             return {"train": self._generate_examples(photo_files(self.folder), resize=False)}
-        archives: Any = dl_manager.download(upstream.COCO_URLS)
-        folders = {name: unpack_zip(Path(archives[name]), first=upstream.COCO_COUNT) for name in upstream.COCO_URLS}
-        files = upstream.coco_files(folders)
+        archives: Any = dl_manager.download(splits.COCO_URLS)
+        folders = {name: unpack_zip(Path(archives[name]), first=splits.COCO_COUNT) for name in splits.COCO_URLS}
+        files = splits.coco_files(folders)
         return {"train": self._generate_examples(files, resize=True)}
 
     def _generate_examples(

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.export.onnx_graph import Graph, cropped, filled_node, pad_edge_node
-from camfuse_jax.export.onnx_spatial import spatial_rule
+from camfuse_jax.export.onnx_spatial import Graph, cropped, filled_node, pad_edge_node, spatial_rule
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.nets.autoencoder import ENCODER_STRIDES, UPSAMPLED_BEFORE
 from camfuse_jax.nets.layers import SHRINK, parity_kernel

@@ -10,7 +10,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Num
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.fusion.dispatch import Buckets, cut, height_width, run_by_size
+from camfuse_jax.fusion.dispatch import (
+    DEFAULT_MEMORY,
+    Buckets,
+    cut,
+    fuse_tiled,
+    height_width,
+    memory_needed,
+    run_by_size,
+)
 from camfuse_jax.fusion.forward import (
     Context,
     Explanation,
@@ -22,7 +30,6 @@ from camfuse_jax.fusion.forward import (
     to_unit,
 )
 from camfuse_jax.fusion.params import Params
-from camfuse_jax.fusion.tiling import DEFAULT_MEMORY, fuse_tiled, memory_needed
 from camfuse_jax.nets.layers import Size
 
 _LARGE = 500_000  # pixels; on a CPU the pairs of a batch of larger images take turns: faster, in an n-th of the memory

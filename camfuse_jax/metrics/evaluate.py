@@ -11,20 +11,20 @@ from jaxtyping import UInt8
 
 from camfuse_jax.config import Modality, NamedRule
 from camfuse_jax.data.pairs import Pair, find_pairing, listing
+from camfuse_jax.data.records import NAMED, SYNTHETIC, Workdir
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.splits import SPLITS_FILE, image_files
-from camfuse_jax.data.workdir import NAMED, SYNTHETIC, Workdir
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.dispatch import cut, plan_programs, run_by_size
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import SHIPPED, Params, load_params, with_rule
 from camfuse_jax.images.write import write_picture
-from camfuse_jax.metrics.export import markdown, write_tables, write_texts
+from camfuse_jax.metrics.compare import markdown, write_tables, write_texts
 from camfuse_jax.metrics.gray import UndefinedMetricError
+from camfuse_jax.metrics.information import vif
 from camfuse_jax.metrics.registry import METRIC_SETS
 from camfuse_jax.metrics.ssim import structural_similarity
 from camfuse_jax.metrics.table import FusedImages, SourcePair, score_folders
-from camfuse_jax.metrics.vif import vif
 from camfuse_jax.nets.build import make_decoder, make_encoder
 from camfuse_jax.nets.layers import Size
 

@@ -7,7 +7,7 @@ from typing import Literal
 from numpy.typing import ArrayLike
 
 from camfuse_jax.errors import UsageError
-from camfuse_jax.metrics import gradients, information, picture, ssim, vif
+from camfuse_jax.metrics import gradients, information, picture, ssim
 from camfuse_jax.metrics.picture import PictureMeasure
 
 MetricFunction = Callable[[ArrayLike, ArrayLike, ArrayLike], float]
@@ -71,10 +71,10 @@ METRICS: dict[str, Metric] = {
         Metric("SSIM", "structural similarity, mean", ssim.mean_ssim,
             "(SSIM(F, A) + SSIM(F, B)) / 2, Gaussian 11 x 11, sigma 1.5, L = 255, population covariance, "
             "replicated border", "-1 to 1", "higher", "Wang et al. 2004, as MATLAB ssim on uint8", _AVERAGING),
-        Metric("VIF", "visual information fidelity, sum", vif.summed_vif,
+        Metric("VIF", "visual information fidelity, sum", information.summed_vif,
             "vifp(A, F) + vifp(B, F), 4 scales, noise variance 2", "0 upwards, 2 if A = B = F", "higher",
             "Sheikh and Bovik 2006, vifp_mscale", _COPYING + " One source alone gives above 1; raised contrast adds.",
-            min_size=vif.VIF_MIN_SIZE),
+            min_size=information.VIF_MIN_SIZE),
         Metric("SF", "spatial frequency", gradients.spatial_frequency,
             "sqrt(mean dx^2 + mean dy^2), each over its own differences", "0 to about 361", "higher",
             "Eskicioglu and Fisher 1995", _NOISE_AND_CONTRAST, digits=2, min_size=2),
@@ -106,9 +106,9 @@ METRICS: dict[str, Metric] = {
         Metric("AG_FORWARD", "average gradient, forward differences", gradients.average_gradient_forward,
             "mean of sqrt((dx^2 + dy^2) / 2), forward differences", "0 to 255", "higher", "several toolboxes",
             _NOISE_AND_CONTRAST, min_size=2),
-        Metric("VIF_MEAN", "visual information fidelity, mean", vif.mean_vif, "(vifp(A, F) + vifp(B, F)) / 2",
+        Metric("VIF_MEAN", "visual information fidelity, mean", information.mean_vif, "(vifp(A, F) + vifp(B, F)) / 2",
             "0 upwards, 1 if A = B = F", "higher", "Sheikh and Bovik 2006, vifp_mscale", _COPYING,
-            min_size=vif.VIF_MIN_SIZE),
+            min_size=information.VIF_MIN_SIZE),
         Metric("SF_UNIT", "spatial frequency on [0, 1]", gradients.spatial_frequency_unit, "SF / 255",
             "0 to about 1.41", "higher", "SF_evaluation.m on im2double images", _NOISE_AND_CONTRAST, min_size=2),
         Metric("MI_NATS", "mutual information in nats", information.mutual_information_nats, "(I(F; A) + I(F; B)) ln 2",

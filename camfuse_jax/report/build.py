@@ -5,20 +5,22 @@ import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Array, Float, Float64, UInt8
 from tqdm import tqdm
 
+from camfuse_jax.config import Modality
 from camfuse_jax.data.pairs import VIS_WORDS, Pair
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.splits import image_files, pair_paths
-from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import InputError, UsageError
-from camfuse_jax.fusion.dispatch import plan_programs
+from camfuse_jax.fusion.dispatch import Buckets, plan_programs, run_by_size
+from camfuse_jax.fusion.forward import encode, to_unit
 from camfuse_jax.fusion.fuse import explain, fuse_arrays
 from camfuse_jax.fusion.params import SHIPPED, Params, card, load_params
 from camfuse_jax.images.read import read_gray
-from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.evaluate import (
     OURS,
     choose_weights,
@@ -28,8 +30,8 @@ from camfuse_jax.metrics.evaluate import (
     tell_left_out,
 )
 from camfuse_jax.metrics.registry import METRIC_SETS, PAPER_METRICS
-from camfuse_jax.metrics.table import score_folders
-from camfuse_jax.report.channels import channel_sizes
+from camfuse_jax.metrics.table import BASELINES, score_folders
+from camfuse_jax.nets.layers import Size, features_size, inside
 from camfuse_jax.report.page import PairView, page_html
 from camfuse_jax.system.files import as_resource_error, write_atomically
 
@@ -241,3 +243,22 @@ def _check_size(name: str, ir: np.ndarray, vis: np.ndarray) -> None:
     if ir.shape != vis.shape:
         sizes = "ir is {} x {}, vis is {} x {}".format(*ir.shape, *vis.shape)
         raise InputError(f"Pair {name}: {sizes}.", "Register the pair to one size first.")
+
+
+def channel_sizes(
+    params: Params, ir: UInt8[np.ndarray, "h w"], vis: UInt8[np.ndarray, "h w"], *, buckets: Buckets | None = None
+) -> Float64[np.ndarray, "2 k"]:
+    """Standard deviation of each feature channel over both images, times its channel weight.
+
+    A channel that is the same all over an image says nothing about it, and has size 0 whatever its weight. Rows are
+    ordered as `Modality`.
+    """
+    assert (Modality.IR, Modality.VIS) == (0, 1)  # the order in which the two images are encoded
+    return np.asarray(run_by_size(_sizes, params, ir, vis, buckets=buckets), np.float64)
+
+
+def _sizes(params: Params, ir: UInt8[Array, "h w"], vis: UInt8[Array, "h w"], size: Size | None) -> Float[Array, "2 k"]:
+    features = encode(params, to_unit(ir[None, ..., None]), to_unit(vis[None, ..., None]), size)
+    cells = features_size(params.net, size)
+    mask = None if cells is None else inside(features, cells)
+    return params.channel_weights * jnp.std(features, axis=(1, 2), where=mask)

@@ -1,6 +1,10 @@
-"""One self-contained HTML page about a set of fused pairs: arrays and tables in, text out."""
+"""One self-contained HTML page about a set of fused pairs: arrays and tables in, text out.
+
+Score tables have one row per metric and one cell per method.
+"""
 
 import base64
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +16,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from camfuse_jax.config import Modality
+from camfuse_jax.metrics.compare import MEAN_RANKS, ranks, significance
 from camfuse_jax.metrics.picture import PairFacts, target_fates
 from camfuse_jax.metrics.table import ScoreTable
-from camfuse_jax.report import charts, pictures, scores
-from camfuse_jax.report.provenance import Provenance, provenance
+from camfuse_jax.report import pictures
+from camfuse_jax.report.pictures import Provenance, provenance
 
 _OTHER_QUALITY = 72
 _TOP_CHANNELS = 32
@@ -102,11 +107,11 @@ def page_html(
         InputError: If the tables are not comparable, or images of a pair differ in shape.
         UsageError: If `method` is not among the tables.
     """
-    tests = scores.significance_rows(tables, against=method)
+    tests = significance_rows(tables, against=method)
     methods = [table.method for table in tables]
     weights = np.asarray(channel_weights, np.float64)
     order, preference = by_preference(weights), weights[Modality.IR] - weights[Modality.VIS]
-    groups = scores.metric_groups(tables)
+    groups = metric_groups(tables)
     index = methods.index(method)
     return (
         environment()
@@ -120,19 +125,19 @@ def page_html(
             facts=facts or {},
             pairs=[_pair(i, view, tables, index) for i, view in enumerate(pairs, start=1)],
             groups=groups,
-            place=scores.standing(groups, index),
+            place=standing(groups, index),
             tests=tests,
             undefined={table.method: table.undefined() for table in tables if table.undefined()},
             tag=tables[0].tag,
             definitions={key: tables[0].metric(key) for key in tables[0].metrics},
-            arrows=scores.ARROWS,
-            bars=charts.mirrored_bars(weights, order, top=1.0),
+            arrows=ARROWS,
+            bars=pictures.mirrored_bars(weights, order, top=1.0),
             ranges=[(weights[row].min(), weights[row].max()) for row in (Modality.IR, Modality.VIS)],
-            preferences=charts.mirrored_bars(np.maximum([preference, -preference], 0), order),
+            preferences=pictures.mirrored_bars(np.maximum([preference, -preference], 0), order),
             largest_preference=np.abs(preference).max(),
             favored=[int((preference > 0).sum()), weights.shape[1]],
-            curves={name: charts.lines(records) for name, records in (training or {}).items()},
-            chart=(charts.WIDTH, charts.HEIGHT),
+            curves={name: pictures.lines(records) for name, records in (training or {}).items()},
+            chart=(pictures.WIDTH, pictures.HEIGHT),
             heat_colors=pictures.heat_gradient(),
             share_colors=pictures.share_gradient(),
             fate_colors=pictures.FATE_COLORS,
@@ -146,7 +151,7 @@ def _pair(number: int, view: PairView, tables: Sequence[ScoreTable], index: int)
     fates = target_fates(facts, np.asarray(view.fused, np.float64))
     parts = view.channels / (view.channels.sum() or 1.0)
     order = np.argsort(-parts.sum(axis=0), kind="stable")
-    groups = scores.image_groups(tables, view.name)
+    groups = image_groups(tables, view.name)
     height, width = view.fused.shape
     return {
         "id": f"pair-{number}",
@@ -160,12 +165,12 @@ def _pair(number: int, view: PairView, tables: Sequence[ScoreTable], index: int)
         "maps": _maps(view, origin),
         "targets": {fate: sum(found == fate for _, found in fates) for fate in ("kept", "weak", "inverted")},
         "groups": groups,
-        "place": scores.standing(groups, index),
+        "place": standing(groups, index),
         "share": _percent(_mean(origin.share, origin.certainty)),
         "detail": _percent(_mean(origin.detail_share, origin.certainty)),
         "alike": _percent(float(np.mean(origin.certainty < 0.5))),
         "residual": f"{np.sqrt(np.mean(origin.residual**2)):.1f}",
-        "bars": charts.mirrored_bars(parts, order[:_TOP_CHANNELS]),
+        "bars": pictures.mirrored_bars(parts, order[:_TOP_CHANNELS]),
         "rest": max(len(order) - _TOP_CHANNELS, 0),
         "rest_part": _percent(float(parts[:, order[_TOP_CHANNELS:]].sum())),
         "ir_part": _percent(float(parts[Modality.IR].sum())),
@@ -214,3 +219,103 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> float:
 
 def _percent(part: float) -> str:
     return f"{100 * part:.0f} %"
+
+
+ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
+_TITLES = {"score": "Scores", "picture": "What a person would complain of"}
+_WORDS = {"higher": "higher is better", "lower": "lower is better", "none": "not ranked"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One number: rounded as the metric's definition says or `n/a`, its standard deviation, its rank, whether best.
+
+    Spread and rank are empty where there is none.
+    """
+
+    text: str
+    spread: str = ""
+    rank: str = ""
+    best: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A metric: its key with an arrow, its name, which end is better in words, and a cell for each method."""
+
+    head: str
+    name: str
+    better: str
+    cells: list[Cell]
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """A family of metrics: its title, its rows, and the methods' mean ranks; None where nothing is ranked."""
+
+    title: str
+    rows: list[Row]
+    mean_ranks: list[float] | None
+
+
+def metric_groups(tables: Sequence[ScoreTable]) -> list[Group]:
+    """Means over the images: the scores, then the picture measures.
+
+    Raises:
+        InputError: The tables are not comparable.
+    """
+    ranked = ranks(tables) if len(tables) > 1 else {tables[0].method: {}}
+    groups = []
+    for family, mean_rank in MEAN_RANKS.items():
+        rows = [_row(tables, key, ranked) for key in tables[0].keys_of(family)]
+        mean_ranks = [row[mean_rank] for table in tables if mean_rank in (row := ranked[table.method])]
+        if rows:
+            groups.append(Group(_TITLES[family], rows, mean_ranks if len(mean_ranks) == len(tables) else None))
+    return groups
+
+
+def image_groups(tables: Sequence[ScoreTable], image: str) -> list[Group]:
+    """The same of one image, with its own ranks."""
+    return metric_groups([dataclasses.replace(table, rows={image: table.rows[image]}) for table in tables])
+
+
+def _row(tables: Sequence[ScoreTable], key: str, ranked: dict[str, dict[str, float]]) -> Row:
+    metric = tables[0].metric(key)
+    # Methods that tie for the first place share a rank such as 1.5; whoever reads like them is best, too.
+    first = min((own[key] for own in ranked.values() if key in own), default=None)
+    texts = [table.text(key, table.mean(key)) for table in tables]
+    best = {text for table, text in zip(tables, texts, strict=True) if ranked[table.method].get(key, -1) == first}
+    cells = []
+    for table, text in zip(tables, texts, strict=True):
+        rank, spread = ranked[table.method].get(key), table.std(key)
+        spread = "" if spread is None else table.text(key, spread)
+        mark = " †" if table.partial(key) else ""
+        cells.append(Cell(text + mark, spread, "" if rank is None else f"{rank:g}", rank is not None and text in best))
+    return Row(f"{key} {ARROWS[metric.direction]}".strip(), metric.name, _WORDS[metric.direction], cells)
+
+
+def standing(groups: Sequence[Group], index: int) -> str:
+    """A sentence's end about one method: `mean rank 2.40, place 2 of 5 (scores); ...`; empty without ranks."""
+    parts = []
+    for group in groups:
+        means = group.mean_ranks
+        if means is not None and len(means) > 1:
+            place = 1 + sum(value < means[index] for value in means)
+            shared = "shared " if means.count(means[index]) > 1 else ""
+            parts.append(f"mean rank {means[index]:.2f}, {shared}place {place} of {len(means)} ({group.title.lower()})")
+    return "; ".join(parts)
+
+
+def significance_rows(tables: Sequence[ScoreTable], *, against: str) -> list[dict[str, str]]:
+    """The paired tests of every other method against one; UsageError if that is not among the methods."""
+    return [
+        {
+            "method": test.method,
+            "metric": test.metric,
+            "wins": f"{test.wins} of {test.images}",
+            "losses": f"{test.losses} of {test.images}",
+            "median": f"{test.median_difference:+.4g}",
+            "p": "< 0.0001" if test.p_holm < 1e-4 else f"{test.p_holm:.4f}",
+        }
+        for test in significance(tables, against=against)
+    ]

@@ -1,17 +1,30 @@
-"""Pictures of results: heat maps over images, labelled grids, and layers for the pages as `data:` URIs."""
+"""Pictures of results: heat maps, grids, layers as `data:` URIs; charts; and which source each pixel came from.
+
+The shares of infrared and visible are measured from the images alone: nothing is asked of the method that fused, so
+that the maps of any two methods can be compared. The gradient of the fusion with respect to its sources would need the
+method itself, and says what a change would do, not what is there.
+
+Charts are geometry in the units of an SVG view box. The template only draws it; labels are HTML text, which keeps its
+size on a telephone.
+"""
 
 import base64
+import dataclasses
 import io
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.colors
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
+
+from camfuse_jax.config import Modality
+from camfuse_jax.errors import InputError
 
 COLORS = "inferno"  # perceptually even, and readable without telling red from green
 
@@ -135,3 +148,163 @@ def _uri(image: Image.Image, kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
     image.save(buffer, **options)
     return data_uri(buffer.getvalue(), kind)
+
+
+SIGMA = 3.0
+"""Standard deviation of the Gaussian window, pixels: details of the size of a person's head in these pictures."""
+
+_FADES_BELOW = 4.0  # levels; two sources that are nearer to each other than this leave the share to rounding
+
+
+class Provenance(NamedTuple):
+    """Where each place of a fused image comes from. All maps have the image's size.
+
+    Attributes:
+        share: s, the part of infrared in the local mix: 1 is all infrared, 0 all visible, 0.5 both alike.
+        detail_share: Part of infrared in the local contrast: s times the infrared image's local standard deviation,
+            over that and (1 - s) times the visible one's. 0.5 where neither has any.
+        certainty: In [0, 1). Near 0 where the sources are alike, so that the share has no meaning.
+        residual: Root mean square, in levels, of what no mix of the two explains.
+    """
+
+    share: Float64[np.ndarray, "h w"]
+    detail_share: Float64[np.ndarray, "h w"]
+    certainty: Float64[np.ndarray, "h w"]
+    residual: Float64[np.ndarray, "h w"]
+
+
+def provenance(ir: ArrayLike, vis: ArrayLike, fused: ArrayLike, *, sigma: float = SIGMA) -> Provenance:
+    """Measures the share of both sources in a fused image.
+
+    In a Gaussian window w around each pixel, s is the least-squares solution of fused = s ir + (1 - s) vis:
+    s = sum w (fused - vis)(ir - vis) / sum w (ir - vis)^2, cut to [0, 1]. Levels and details count alike. So a copy of
+    infrared gives 1, a copy of visible 0 and the average 0.5, exactly and wherever the sources differ at all; where
+    they do not, s is 0.5 and its certainty 0. Certainty is D / (D + 16) with D the window's mean squared difference
+    of the sources in levels.
+
+    Images are gray (h, w), levels 0 to 255, mirrored at the border; InputError if they differ in shape.
+    """
+    ir, vis, fused = (np.asarray(image, np.float64) for image in (ir, vis, fused))
+    if not ir.shape == vis.shape == fused.shape or ir.ndim != 2 or ir.size == 0:
+        raise InputError(
+            f"ir is {ir.shape}, vis is {vis.shape}, fused is {fused.shape}.", "Give three gray images of one size."
+        )
+
+    def local(values: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(values, sigma, mode="mirror")
+
+    difference = ir - vis
+    squared = local(difference**2)
+    raw = local((fused - vis) * difference)
+    differ = squared > 1e-9
+    share = np.clip(np.where(differ, raw / np.where(differ, squared, 1.0), 0.5), 0.0, 1.0)
+    from_ir, from_vis = share * _contrast(ir, local), (1 - share) * _contrast(vis, local)
+    both = from_ir + from_vis
+    detail = np.where(both > 1e-6, from_ir / np.where(both > 1e-6, both, 1.0), 0.5)
+    unexplained = local((fused - share * ir - (1 - share) * vis) ** 2)
+    certainty = squared / (squared + _FADES_BELOW**2)
+    return Provenance(share, detail, certainty, np.sqrt(np.maximum(unexplained, 0.0)))
+
+
+def _contrast(image: np.ndarray, local) -> np.ndarray:
+    """Local standard deviation, about the window's own mean."""
+    variance = local(image**2) - local(image) ** 2
+    return np.sqrt(np.where(variance > 1e-6, variance, 0.0))  # below: rounding of the difference of two large numbers
+
+
+WIDTH, HEIGHT = 640.0, 180.0
+CURVE_NAMES = {"pixel": "pixel loss", "ssim": "SSIM", "cross_entropy": "cross entropy", "distance": "distance loss"}
+"""Quantities of a `metrics.jsonl` as a reader knows them; others stand for themselves."""
+_POINTS = 400  # of a curve; more cannot be seen at this width
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """One channel: infrared upwards from the middle line, visible downwards.
+
+    `x` is its left edge, `up` and `down` are the heights, `ir` and `vis` the values.
+    """
+
+    channel: int
+    x: float
+    width: float
+    up: float
+    down: float
+    ir: float
+    vis: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A curve over the steps of a training.
+
+    `points` is for `<polyline points>`, from `low` at the bottom of the chart to `high` at the top and from the first
+    step at the left to the last at the right; `last` is the value at the end.
+    """
+
+    name: str
+    points: str
+    low: float
+    high: float
+    last: float
+    first_step: int
+    last_step: int
+
+
+def mirrored_bars(
+    values: Float[np.ndarray, "2 k"], order: Sequence[int] | np.ndarray, *, top: float | None = None
+) -> list[Bar]:
+    """Bars of both modalities, channel by channel.
+
+    Args:
+        values: Not negative, rows ordered as `Modality`.
+        order: Channels from left to right.
+        top: Value that fills its half of the chart; the largest by default.
+    """
+    top = top or float(values.max()) or 1.0
+    step, half = WIDTH / len(order), HEIGHT / 2
+
+    def bar(place: int, channel: int) -> Bar:
+        ir, vis = float(values[Modality.IR, channel]), float(values[Modality.VIS, channel])
+        lengths = [round(min(value / top, 1.0) * half, 2) for value in (ir, vis)]
+        return Bar(int(channel), round(place * step, 2), round(step * 0.8, 2), *lengths, ir=ir, vis=vis)
+
+    return [bar(place, channel) for place, channel in enumerate(order)]
+
+
+def lines(records: Sequence[Mapping[str, float]]) -> list[Line]:
+    """The curves of a `metrics.jsonl`: one per value that is there at two steps or more, the speed left out."""
+    names = dict.fromkeys(name for record in records for name in record if name not in ("step", "images_per_second"))
+    found = []
+    for name in names:
+        points = [(int(r["step"]), float(r[name])) for r in records if name in r and math.isfinite(r[name])]
+        if len(points) > 1 and points[-1][0] > points[0][0]:
+            found.append(_line(name, points))
+    return found
+
+
+def _line(name: str, points: Sequence[tuple[int, float]]) -> Line:
+    values = [value for _, value in points]
+    low, high = min(values), max(values)
+    first, last = points[0][0], points[-1][0]
+    shown = _thinned(points)
+    drawn = " ".join(
+        f"{(step - first) / (last - first) * WIDTH:.1f},{HEIGHT - _part(value, low, high) * HEIGHT:.1f}"
+        for step, value in shown
+    )
+    return Line(CURVE_NAMES.get(name, name.replace("_", " ")), drawn, low, high, values[-1], first, last)
+
+
+def _part(value: float, low: float, high: float) -> float:
+    return (value - low) / (high - low) if high > low else 0.5
+
+
+def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """At most `_POINTS` points: of each stretch its lowest and highest, so that no peak is lost."""
+    if len(points) <= _POINTS:
+        return list(points)
+    kept = {0, len(points) - 1}
+    for part in np.array_split(np.arange(len(points)), _POINTS // 2):
+        values = [points[i][1] for i in part]
+        kept |= {int(part[np.argmin(values)]), int(part[np.argmax(values)])}
+    return [points[i] for i in sorted(kept)]

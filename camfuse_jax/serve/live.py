@@ -21,9 +21,8 @@ from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.serve.response import page_words
 from camfuse_jax.system.files import as_resource_error
-from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
-from camfuse_jax.video.flicker import FlickerControl, steady_params
-from camfuse_jax.video.frame import Frame, Matching
+from camfuse_jax.video.calibration import FlickerControl, VideoCalibration, calibrate_video, steady_params
+from camfuse_jax.video.frames import Frame, Matching
 from camfuse_jax.video.live import LiveReader
 from camfuse_jax.video.reader import open_reader
 

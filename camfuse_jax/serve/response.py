@@ -23,9 +23,9 @@ from camfuse_jax.images.write import picture_bytes, to_depth
 from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.prepare import prepare_pair
 from camfuse_jax.pair.swapped import certain_swap, swap_evidence, swap_verdict
-from camfuse_jax.report import charts, pictures
+from camfuse_jax.report import pictures
 from camfuse_jax.report.page import by_preference, environment
-from camfuse_jax.report.provenance import provenance
+from camfuse_jax.report.pictures import provenance
 from camfuse_jax.serve.request import Balance, FusionRequest
 
 _WEBP_SIDE = 16_383  # pixels, the format's limit
@@ -169,9 +169,9 @@ def channels_html(params: Params) -> str:
     weights = np.asarray(params.channel_weights, np.float64)
     preference = weights[Modality.IR] - weights[Modality.VIS]
     return _TEMPLATES.get_template("channels.html.j2").render(
-        bars=charts.mirrored_bars(weights, by_preference(weights), top=1.0),
+        bars=pictures.mirrored_bars(weights, by_preference(weights), top=1.0),
         favored=[int((preference > 0).sum()), weights.shape[1]],
-        chart=(charts.WIDTH, charts.HEIGHT),
+        chart=(pictures.WIDTH, pictures.HEIGHT),
     )
 
 

@@ -171,7 +171,7 @@ def serve(
     live: LiveView | None,
     ready: Callable[[str, bool], None],
 ) -> None:
-    """Serves the page until a signal comes; to be called inside `signals.handled`. Returns only by an exception.
+    """Serves the page until a signal comes; to be called inside `program.handled`. Returns only by an exception.
 
     Args:
         listener: From `listening`.

@@ -6,14 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from camfuse_jax import losses
+from camfuse_jax import cluster, losses
 from camfuse_jax.config import Config, recipe
 from camfuse_jax.data.batches import Loader, PhotoExample, WindowSource
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.data.sources import ConcatSource
-from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import CheckpointError, UsageError
 from camfuse_jax.nets.build import init_autoencoder, make_decoder, make_encoder
-from camfuse_jax.training import processes
 from camfuse_jax.training.checkpoint import Checkpoints, read_stage_config
 from camfuse_jax.training.loop import fit
 from camfuse_jax.training.step import LossFn, TrainState, make_optimizer
@@ -127,7 +126,7 @@ def load_autoencoder(config: Config, workdir: Workdir) -> dict[str, Any]:
     Raises:
         CheckpointError: If there is none, it is not trained to its end, or it was trained with another network.
     """
-    processes.in_leader(lambda: read_stage_config(workdir.ae_folder))
+    cluster.in_leader(lambda: read_stage_config(workdir.ae_folder))
     with Checkpoints(workdir.ae_folder, autoencoder_identity(config, workdir), writable=False) as checkpoints:
         params = init_autoencoder(config.net, seed=config.seed)
         like = TrainState(jnp.int32(0), params, make_optimizer(config.ae, total_steps=2).init(params))

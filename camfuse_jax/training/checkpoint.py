@@ -19,10 +19,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from camfuse_jax import cluster
 from camfuse_jax.errors import CheckpointError, ResourceError
-from camfuse_jax.system.files import flush_folder, mismatch, reserve, write_atomically
-from camfuse_jax.system.locks import locked
-from camfuse_jax.training import manifest, processes
+from camfuse_jax.system.files import flush_folder, locked, mismatch, reserve, write_atomically
+from camfuse_jax.training import manifest
 
 CONFIG_FILE = "config.json"
 _STATE = "state"
@@ -184,12 +184,12 @@ class Checkpoints:
 
     def __init__(self, folder: pathlib.Path, config: dict[str, Any], *, writable: bool = True):
         self.folder = folder
-        self._stage = processes.in_leader(lambda: StageCheckpoints(folder, config, writable=writable))
+        self._stage = cluster.in_leader(lambda: StageCheckpoints(folder, config, writable=writable))
         latest = self._stage.latest if self._stage else None
-        self.latest = processes.highest(0 if latest is None else latest + 1) - 1
+        self.latest = cluster.highest(0 if latest is None else latest + 1) - 1
         self.latest = None if self.latest < 0 else self.latest
         """Number of the newest good step, or None."""
-        self.finished = bool(processes.highest(int(self._stage is not None and self._stage.finished)))
+        self.finished = bool(cluster.highest(int(self._stage is not None and self._stage.finished)))
         """Whether the newest good step is the stage's last."""
 
     def __enter__(self) -> "Checkpoints":
@@ -201,13 +201,13 @@ class Checkpoints:
 
     def save(self, step: int, state: Any, *, last: bool = False) -> None:
         """Writes a state in the leader and returns, in every process, when it is on disk."""
-        processes.in_leader(lambda: self._stage and self._stage.save(step, state, last=last))
+        cluster.in_leader(lambda: self._stage and self._stage.save(step, state, last=last))
         self.latest, self.finished = step, last
 
     def restore(self, like: Any) -> Any:
         """The newest good step, read by the leader and sent to the others."""
-        restored = processes.in_leader(lambda: self._stage and self._stage.restore(like))
-        return processes.spread(like if restored is None else restored)
+        restored = cluster.in_leader(lambda: self._stage and self._stage.restore(like))
+        return cluster.spread(like if restored is None else restored)
 
 
 def read_stage_config(folder: pathlib.Path) -> dict[str, Any]:

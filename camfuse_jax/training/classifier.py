@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from camfuse_jax import cam, losses
+from camfuse_jax import cam, cluster, losses
 from camfuse_jax.config import Config, recipe
 from camfuse_jax.data.batches import Loader, PairExample, WindowSource
-from camfuse_jax.data.workdir import Workdir
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.fusion.params import Params, load_params, save_params
 from camfuse_jax.nets.build import (
     averaging_start,
@@ -23,7 +23,6 @@ from camfuse_jax.nets.build import (
     rescale_head,
 )
 from camfuse_jax.system.files import array_digest
-from camfuse_jax.training import processes
 from camfuse_jax.training.autoencoder import autoencoder_identity, load_autoencoder
 from camfuse_jax.training.checkpoint import Checkpoints
 from camfuse_jax.training.loop import fit
@@ -101,7 +100,7 @@ def train_classifier(config: Config, workdir: Workdir, *, autoencoder: str | Non
         arrays: Any = flax.traverse_util.flatten_dict(networks, sep="/")
         identity |= {"ae": {"sha256": array_digest(arrays, ""), "net": recipe(net), "seed": config.seed}}
     params = train_head(config, workdir, networks, folder=workdir.cls_folder, identity=identity)
-    processes.in_leader(lambda: save_params(workdir.trained, params))
+    cluster.in_leader(lambda: save_params(workdir.trained, params))
     return params
 
 

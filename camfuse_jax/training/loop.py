@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from camfuse_jax import cluster
 from camfuse_jax.config import TrainConfig
 from camfuse_jax.data.batches import Loader
 from camfuse_jax.errors import NonFiniteLossError, StoppedError
-from camfuse_jax.system import signals
-from camfuse_jax.training import processes
+from camfuse_jax.system import program
 from camfuse_jax.training import step as parallel
 from camfuse_jax.training.checkpoint import Checkpoints
 from camfuse_jax.training.progress import Progress
@@ -58,7 +58,7 @@ def fit(
     devices = devices or jax.device_count()
     state = TrainState(jnp.int32(0), params, tx.init(params))
     # Other machines' processes may have computed the initial values with other last bits.
-    state = processes.spread(state) if checkpoints.latest is None else checkpoints.restore(state)
+    state = cluster.spread(state) if checkpoints.latest is None else checkpoints.restore(state)
     first = int(state.step)
     if first >= total_steps:
         print(f"{title}: already trained to step {first}", file=sys.stderr)
@@ -72,16 +72,16 @@ def fit(
         total_steps=total_steps,
         first_step=first,
         batch_size=config.batch_size,
-        metrics_file=checkpoints.folder / "metrics.jsonl" if processes.leads() else None,
+        metrics_file=checkpoints.folder / "metrics.jsonl" if cluster.leads() else None,
     )
-    with contextlib.closing(progress), signals.deferred() as stopped:
+    with contextlib.closing(progress), program.deferred() as stopped:
         for step in range(first + 1, total_steps + 1):
             replicated, metrics = step_fn(replicated, frozen, parallel.shard(next(loader), devices=devices))
             # Else the host would run many steps ahead, and what a signal wants saved would be that far away.
             jax.block_until_ready(recent[-1:])
             recent.append(metrics)
             # One process's signal stops all of them after the same step.
-            signal = processes.highest(stopped() or 0, after=(replicated, metrics)) or None
+            signal = cluster.highest(stopped() or 0, after=(replicated, metrics)) or None
             saving = step % config.checkpoint_every == 0 or step == total_steps or signal is not None
             if saving or step % config.log_every == 0:
                 progress.report(step, _means(recent, last_step=step, checkpoints=checkpoints))

@@ -1,12 +1,18 @@
-"""Two sources of moving pictures in, one fused video out: planned, checked, then decoded, fused and encoded at once."""
+"""Two sources of moving pictures in, one fused video out: planned, checked, then decoded, fused and encoded at once.
+
+Threads run ahead and behind; memory stays flat.
+"""
 
 import contextlib
 import dataclasses
 import functools
 import pathlib
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -18,13 +24,11 @@ from camfuse_jax.images.color import with_luma
 from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.options import FuseSettings, VideoOptions, is_stream
 from camfuse_jax.pair.prepare import PreparedPair, check_sizes
-from camfuse_jax.system.signals import Stop, deferred, handled
-from camfuse_jax.video.calibration import VideoCalibration, calibrate_video
-from camfuse_jax.video.flicker import FlickerControl, steady_params
-from camfuse_jax.video.frame import Frame, Matching, Reader
-from camfuse_jax.video.pipeline import Behind, ahead
+from camfuse_jax.system.program import Stop, deferred, handled
+from camfuse_jax.video.calibration import FlickerControl, VideoCalibration, calibrate_video, steady_params
+from camfuse_jax.video.frames import Frame, Matching, Reader
+from camfuse_jax.video.live import Window
 from camfuse_jax.video.reader import FileReader, SequenceReader, open_reader, pair_by_number
-from camfuse_jax.video.window import Window
 from camfuse_jax.video.writer import CONTAINERS, AudioCopy, fits, open_writer
 
 _BUCKETS = Exact()  # all frames have one size
@@ -344,3 +348,60 @@ class _Run:
         writer = open_writer(job.out, rate=rate, force=job.settings.force, audio=audio, live=live)
         with writer, Behind(lambda make, time: writer.write(make(), time)) as sink:
             yield sink
+
+
+_Item = TypeVar("_Item")
+_END: Any = object()
+
+
+def ahead(items: Generator[_Item, None, None], waiting: int) -> Generator[_Item, None, None]:
+    """The items, made in a thread of their own while the caller works; closing it closes `items`.
+
+    Args:
+        items: A generator; its errors are raised here.
+        waiting: Most items that are made before they are taken; 0 for one after the other, without a thread.
+    """
+    with contextlib.closing(items):
+        if not waiting:
+            yield from items
+            return
+        pool = ThreadPoolExecutor(1)
+        try:
+            made = deque(pool.submit(next, items, _END) for _ in range(waiting))
+            while (item := made.popleft().result()) is not _END:
+                made.append(pool.submit(next, items, _END))
+                yield item
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)  # before `items` is closed: it must not be running
+
+
+class Behind:
+    """Calls a function in a thread of its own, in order, while the caller goes on; a context manager.
+
+    Leaving the block waits for what is left, and leaves it out after an error.
+
+    Args:
+        function: Its errors are raised at one of the next calls, or when the block is left.
+        waiting: Calls that may wait; more make the caller wait.
+    """
+
+    def __init__(self, function: Callable[..., None], waiting: int = 2):
+        self._function, self._waiting = function, waiting
+        self._calls: deque[Future] = deque()
+        self._pool = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, *arguments: Any) -> None:
+        """Queues a call."""
+        while len(self._calls) >= self._waiting:
+            self._calls.popleft().result()
+        self._calls.append(self._pool.submit(self._function, *arguments))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        try:
+            while self._calls and kind is None:
+                self._calls.popleft().result()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)

@@ -16,7 +16,7 @@ from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.picture import Picture
 from camfuse_jax.images.read import picture_size, pictures_in, read_picture, tiff_frames
 from camfuse_jax.pair.options import DEVICE, PACED, is_stream
-from camfuse_jax.video.frame import Facts, Frame, Reader, file_url, load_av, samples_of
+from camfuse_jax.video.frames import Facts, Frame, Reader, file_url, load_av, samples_of
 from camfuse_jax.video.live import LiveReader, StreamFrames
 from camfuse_jax.video.writer import UNKNOWN
 

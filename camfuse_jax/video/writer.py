@@ -15,7 +15,7 @@ from jaxtyping import UInt, UInt8
 from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.images.write import write_picture
 from camfuse_jax.system.files import partial_name, publish, remove_partial_files
-from camfuse_jax.video.frame import file_url, load_av
+from camfuse_jax.video.frames import file_url, load_av
 
 CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
 """FFmpeg's name of the container by the ending of a result that is a video file."""

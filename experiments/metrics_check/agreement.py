@@ -19,10 +19,9 @@ from camfuse_jax.data.splits import data_root, pairs_of_split
 from camfuse_jax.errors import CamfuseError
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.metrics import information
-from camfuse_jax.metrics.baselines import BASELINES
+from camfuse_jax.metrics.information import vif
 from camfuse_jax.metrics.ssim import ms_ssim, structural_similarity, summed_uniform_ssim
-from camfuse_jax.metrics.table import score_folders
-from camfuse_jax.metrics.vif import vif
+from camfuse_jax.metrics.table import BASELINES, score_folders
 
 
 def data_parser(module: str, about: str | None) -> argparse.ArgumentParser:

@@ -20,9 +20,8 @@ from jaxtyping import UInt8
 from camfuse_jax.data.splits import data_root, pairs_of_split
 from camfuse_jax.errors import UsageError
 from camfuse_jax.images.read import read_gray
-from camfuse_jax.metrics.baselines import average
 from camfuse_jax.metrics.registry import ALL_METRICS, PAPER_METRICS
-from camfuse_jax.metrics.table import score
+from camfuse_jax.metrics.table import average, score
 from metrics_check.agreement import data_parser, exit_code
 
 Image = UInt8[np.ndarray, "h w"]

@@ -34,10 +34,10 @@ MUTATIONS = [
         "camfuse_jax/system/program.py",
         ("tests/unit/system/test_signals.py",),
         (
-            "return Outcome(stop.exit_code if isinstance(stop, signals.Stop) else 130, False)",
+            "return Outcome(stop.exit_code if isinstance(stop, Stop) else 130, False)",
             "return Outcome(130, False)",
         ),
-        ("if isinstance(stop, signals.Stop) else 130", "if isinstance(stop, signals.Stop) else 1"),
+        ("if isinstance(stop, Stop) else 130", "if isinstance(stop, program.Stop) else 1"),
     ),
     *mutations_of(
         "camfuse_jax/system/program.py",

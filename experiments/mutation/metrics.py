@@ -53,7 +53,7 @@ MUTATIONS = [
         ("MS_SSIM_MIN_SIZE = 176", "MS_SSIM_MIN_SIZE = 161"),
     ),
     *mutations_of(
-        f"{_HOME}/vif.py", _DEFINITIONS,
+        f"{_HOME}/information.py", _DEFINITIONS,
         ("_NOISE_VARIANCE = 2.0", "_NOISE_VARIANCE = 0.4"),
         ("window_taps(size, size / 5) for size in (17, 9, 5, 3)", "window_taps(size, size / 4) for size in (17, 9, 5, 3)"),
         ("image = window_mean(image, taps)[::2, ::2]", "image = window_mean(image, taps)[1::2, 1::2]"),
@@ -129,14 +129,14 @@ MUTATIONS = [
         ('table.tag["id"] != first.tag["id"] or', "False or"),
     ),
     *mutations_of(
-        f"{_HOME}/export.py", _TABLES,
+        f"{_HOME}/compare.py", _TABLES,
         ("if own.get(key) == 1.0 else cell", "if own.get(key) == 2.0 else cell"),
         ("repr(value) for key in table.metrics]", "f'{value:.3f}' for key in table.metrics]"),
         ('"std": {key: table.std(key) for key in table.metrics},\n        "images"', '"std": {key: table.mean(key) for key in table.metrics},\n        "images"'),
         ('return "" if test is None else f"{test.wins} : {test.losses}', 'return "" if test is None else f"{test.losses} : {test.wins}'),
     ),
     *mutations_of(
-        f"{_HOME}/baselines.py", _TABLES,
+        f"{_HOME}/table.py", _TABLES,
         ("levels((ir + vis) / 2)", "levels((ir + vis) // 2)"),
         ("np.maximum(*_sources(ir, vis))", "np.minimum(*_sources(ir, vis))"),
         ("total - total.mean() + 127.5", "total - total.mean() + 128"),

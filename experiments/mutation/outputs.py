@@ -104,7 +104,7 @@ MUTATIONS = [
         ("path.parent.mkdir(parents=True, exist_ok=True)", "path.parent.mkdir(exist_ok=True)"),
     ),
     *mutations_of(
-        f"{_SYSTEM}/locks.py",
+        f"{_SYSTEM}/files.py",
         ("tests/unit/system/test_locks.py",),
         (" or facts.st_nlink > 1", ""),
         ('getattr(os, "O_NOFOLLOW", 0)', "0"),
@@ -149,7 +149,7 @@ MUTATIONS = [
         ("1 + (margin if i == 1 else 0)", "1 + margin"),
     ),
     *mutations_of(
-        "camfuse_jax/export/onnx_graph.py",
+        "camfuse_jax/export/onnx_spatial.py",
         (f"{_EXPORT}::test_onnx_model_says_what_it_takes",),
         ("_IR_VERSION = 8", "_IR_VERSION = 10"),
     ),

@@ -29,7 +29,7 @@ MUTATIONS = [
         ("; none where they are alike or evenly mixed. It does not say why, nor that the choice was right.", "."),
     ),
     *mutations_of(
-        f"{_HOME}/scores.py", (f"{_UNIT}/test_scores.py",),
+        f"{_HOME}/page.py", (f"{_UNIT}/test_scores.py",),
         ("rank is not None and text in best", "rank == 1.0"),
         ("place = 1 + sum(value < means[index]", "place = 1 + sum(value > means[index]"),
         ("means.count(means[index]) > 1", "means.count(means[index]) > 2"),
@@ -40,7 +40,7 @@ MUTATIONS = [
         ("ranks(tables) if len(tables) > 1 else {tables[0].method: {}}", "ranks(tables)"),
     ),
     *mutations_of(
-        f"{_HOME}/charts.py", (f"{_UNIT}/test_charts.py",),
+        f"{_HOME}/pictures.py", (f"{_UNIT}/test_charts.py",),
         ("values[Modality.IR, channel]), float(values[Modality.VIS, channel])", "values[Modality.VIS, channel]), float(values[Modality.IR, channel])"),
         ("min(value / top, 1.0) * half", "value / top * half"),
         ("HEIGHT - _part(value, low, high) * HEIGHT", "_part(value, low, high) * HEIGHT"),
@@ -51,13 +51,13 @@ MUTATIONS = [
         ("drawn, low, high, values[-1], first, last)", "drawn, low, high, values[0], first, last)"),
     ),
     *mutations_of(
-        f"{_HOME}/channels.py", (f"{_UNIT}/test_channels.py",),
+        f"{_HOME}/build.py", (f"{_UNIT}/test_channels.py",),
         ("params.channel_weights * jnp.std", "jnp.std"),
         ("jnp.std(features, axis=(1, 2), where=mask)", "jnp.std(features, axis=(1, 2))"),
         ("jnp.std(features, axis=(1, 2), where=mask)", "jnp.sqrt(jnp.mean(features**2, axis=(1, 2), where=mask))"),
     ),
     *mutations_of(
-        f"{_HOME}/provenance.py", (f"{_UNIT}/test_provenance.py",),
+        f"{_HOME}/pictures.py", (f"{_UNIT}/test_provenance.py",),
         ("raw = local((fused - vis) * difference)", "raw = local((fused - ir) * difference)"),
         ("np.where(differ, squared, 1.0), 0.5), 0.0, 1.0)", "np.where(differ, squared, 1.0), 0.5), 0.0, 2.0)"),
         ("share * _contrast(ir, local), (1 - share) * _contrast(vis, local)", "share, (1 - share)"),

@@ -15,7 +15,7 @@ _SECONDS = f"{_COMMAND}::test_a_live_source_ends_after_some_seconds"
 
 MUTATIONS = [
     *mutations_of(
-        f"{_HOME}/frame.py",
+        f"{_HOME}/frames.py",
         (f"{_UNIT}/test_matching.py", _FILES),
         ("np.swapaxes(samples, 0, 1), c, b", "np.swapaxes(samples, 0, 1), b, c"),
         ("across, down = a, d", "across, down = d, a"),
@@ -193,7 +193,7 @@ MUTATIONS = [
         ('"black" if settings.ir_polarity == "black" else "white"', '"white"'),
     ),
     *mutations_of(
-        f"{_HOME}/flicker.py",
+        f"{_HOME}/calibration.py",
         (_CALIBRATION,),
         ("_SECONDS = 5.0", "_SECONDS = 0.5"),
         ("_CUT = 0.06", "_CUT = 0.6"),
@@ -202,7 +202,7 @@ MUTATIONS = [
         ("math.exp(-1 / (max(rate, 1e-3) * _SECONDS))", "math.exp(-1 / (25 * _SECONDS))"),
     ),
     *mutations_of(
-        f"{_HOME}/pipeline.py",
+        f"{_HOME}/fuse.py",
         (f"{_UNIT}/test_pipeline.py",),
         (
             "made = deque(pool.submit(next, items, _END) for _ in range(waiting))",
@@ -212,7 +212,7 @@ MUTATIONS = [
         ("while len(self._calls) >= self._waiting:", "while len(self._calls) > self._waiting + 1:"),
     ),
     *mutations_of(
-        f"{_HOME}/window.py",
+        f"{_HOME}/live.py",
         (f"{_UNIT}/test_window.py",),
         ("size = rgb.shape[1::-1]", "size = rgb.shape[:2]"),
         ("delay = now - arrived", "delay = arrived - now"),

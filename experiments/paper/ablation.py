@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from camfuse_jax.config import ClassifierConfig, Config, Rule
-from camfuse_jax.data.workdir import Workdir
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.fusion.params import Params, load_params, with_rule
 from camfuse_jax.metrics.compare import significance
 from camfuse_jax.metrics.evaluate import choose_weights

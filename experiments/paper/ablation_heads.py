@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from camfuse_jax.config import Config, recipe
-from camfuse_jax.data.workdir import Workdir
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.fusion.params import Params, load_params, save_params
 from camfuse_jax.system.files import array_digest
 from camfuse_jax.training.classifier import train_head

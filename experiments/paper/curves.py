@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from camfuse_jax.config import Modality
-from camfuse_jax.report.charts import CURVE_NAMES
+from camfuse_jax.report.pictures import CURVE_NAMES
 from paper.style import BLUE, GRAY, PAGE, VERMILLION, in_style, new_figure
 
 _NOT_CURVES = ("step", "images_per_second")

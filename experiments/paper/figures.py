@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from camfuse_jax.config import Modality
 from camfuse_jax.data.pairs import listing
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.data.sources import PairSource
 from camfuse_jax.data.splits import image_files
-from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import Params, load_params

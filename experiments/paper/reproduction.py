@@ -5,7 +5,7 @@ import itertools
 import pathlib
 
 from camfuse_jax.config import Config
-from camfuse_jax.data.workdir import NAMED, Workdir
+from camfuse_jax.data.records import NAMED, Workdir
 from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion.params import Params, load_params
 from camfuse_jax.system.files import write_atomically

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from camfuse_jax.config import NamedRule
-from camfuse_jax.data.workdir import Workdir
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion.params import load_params, with_rule
-from camfuse_jax.metrics.baselines import BASELINES
-from camfuse_jax.metrics.compare import Significance, ranks, significance
+from camfuse_jax.metrics.compare import Significance, protocol_lines, ranks, significance, write_tables, write_texts
 from camfuse_jax.metrics.evaluate import OURS, choose_weights, write_fused
-from camfuse_jax.metrics.export import protocol_lines, write_tables, write_texts
 from camfuse_jax.metrics.registry import PAPER_METRICS, PICTURE_METRICS
-from camfuse_jax.metrics.table import ScoreTable, score_folders
+from camfuse_jax.metrics.table import BASELINES, ScoreTable, score_folders
 from camfuse_jax.report.page import NAMES
 from paper.inputs import folders_or_peers
 from paper.published import EXTRA_KEYS, PUBLISHED, SOURCE

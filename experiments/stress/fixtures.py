@@ -25,7 +25,7 @@ from camfuse_jax.data.synthetic import write_synthetic_dataset
 from camfuse_jax.fusion.params import Params
 from camfuse_jax.nets.build import init_autoencoder, init_classifier
 from camfuse_jax.training.step import TrainState
-from camfuse_jax.video.frame import load_av
+from camfuse_jax.video.frames import load_av
 
 NET = NetConfig(
     encoder_widths=(4, 4, 4, 4, 4), decoder_widths=(4, 4, 4, 4), margin=4, init="he", branches=1, strides=(1, 2)

@@ -283,18 +283,17 @@ def test_a_pair_that_the_program_forgot_is_sent_again(opened):
     bounds = Bounds(Limits(20_000, MAX_BYTES), MAX_BYTES, kept_bytes=1)  # room for the newest pair only
     with served(make_app(small_params(), weights="my weights.safetensors", bounds=bounds)) as port:
         tab, other = opened(at=port), opened(at=port)
-        choose(tab)
-        fused(tab)
-        choose(other)
-        fused(other)
-        replies = []
-        tab.on("response", lambda reply: replies.append((reply.url.split("/")[-1].split("?")[0], reply.status)))
+        for page in (tab, other):
+            choose(page)
+            fused(page)
+        got = []
+        tab.on("response", lambda reply: got.append((reply.url.split("/")[-1].split("?")[0], reply.status)))
         with tab.expect_response(lambda reply: "/preview" in reply.url and reply.status == 200, timeout=120_000):
             tab.locator("#balance").focus()
             tab.keyboard.press("End")
         fused(tab)
         assert tab.locator("#command").text_content().endswith("--ir-gain 8")
-    assert replies[:3] == [("preview", 410), ("pairs", 200), ("preview", 200)]
+    assert got[:3] == [("preview", 410), ("pairs", 200), ("preview", 200)]
 
 
 def test_maps_lie_over_the_image_that_they_are_named_for(opened):

@@ -13,7 +13,7 @@ from camfuse_jax.images.write import write_picture
 from camfuse_jax.pair.fuse import fuse_frame, to_levels, with_usual_look
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.video.calibration import calibrate_video
-from camfuse_jax.video.frame import Frame
+from camfuse_jax.video.frames import Frame
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from camfuse_jax import load_params
 from camfuse_jax.config import Modality
 from camfuse_jax.data.splits import find_pairs
 from camfuse_jax.images.read import read_gray
+from camfuse_jax.metrics.information import vif
 from camfuse_jax.metrics.ssim import structural_similarity
-from camfuse_jax.metrics.vif import vif
 from camfuse_jax.nets.build import make_classifier, make_decoder, make_encoder
 from camfuse_jax.system.runtime import compiler_options
 

@@ -16,8 +16,8 @@ from camfuse_jax import fuse
 from camfuse_jax.fusion.params import save_params, with_look, with_rule
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.images.write import write_picture
-from camfuse_jax.metrics.baselines import BASELINES
 from camfuse_jax.metrics.registry import PICTURE_METRICS
+from camfuse_jax.metrics.table import BASELINES
 from camfuse_jax.stages import run_stages
 
 NAMES = ("a", "b")

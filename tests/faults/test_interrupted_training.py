@@ -11,8 +11,8 @@ from stress.fixtures import SETTINGS
 
 from camfuse_jax.data.synthetic import write_synthetic_dataset
 from camfuse_jax.stages import run_stages as main
-from camfuse_jax.system import signals
-from camfuse_jax.system.locks import locked
+from camfuse_jax.system import program
+from camfuse_jax.system.files import locked
 from camfuse_jax.training import autoencoder, loop
 from camfuse_jax.training import step as parallel
 
@@ -23,7 +23,7 @@ SHORT = (*SETTINGS, "--ae.steps-per-epoch", "8")
 def _process(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     # This is pytest's own process: on a slow machine it must not be ended with the training.
-    monkeypatch.setattr(signals, "PATIENCE_SECONDS", 300)
+    monkeypatch.setattr(program, "PATIENCE_SECONDS", 300)
 
 
 def _train(workdir, data, *settings):

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camfuse_jax.data import upstream
+from camfuse_jax.data import splits
 from camfuse_jax.data.records import pair_source, photo_source
-from camfuse_jax.data.splits import data_root
-from camfuse_jax.data.upstream import unpack_zip
+from camfuse_jax.data.splits import data_root, unpack_zip
 from camfuse_jax.errors import InputError, ResourceError
 from camfuse_jax.images.read import read_gray
 
@@ -62,7 +61,7 @@ def _zip(source, target):
 
 
 def test_manifest_agrees_with_itself():
-    lists = upstream.manifest()
+    lists = splits.manifest()
     names = lists["tno"]["files"].keys()
     assert (len(names), len(lists["tno"]["train"]), len(lists["tno"]["test"])) == (134, 34, 25)
     assert set(lists["tno"]["train"] + lists["tno"]["test"]) <= names
@@ -73,29 +72,29 @@ def test_manifest_agrees_with_itself():
     assert len(frames) == 74
     assert frames & set(lists["tno"]["train"]) == {"FEL_Duine_7403"}
     assert not [name for name in lists["tno"]["test"] if name.startswith("FEL_Duine")]
-    assert len(upstream.tno_outside_urls()) == 7
-    assert all(url.startswith("https://") and " " not in url for url in upstream.tno_outside_urls().values())
+    assert len(splits.tno_outside_urls()) == 7
+    assert all(url.startswith("https://") and " " not in url for url in splits.tno_outside_urls().values())
 
 
 def test_standard_splits_are_the_lists_of_the_package():
-    lists = upstream.manifest()
+    lists = splits.manifest()
     names = sorted(lists["tno"]["files"])
-    tno = upstream.standard_splits("tno", names)
+    tno = splits.standard_splits("tno", names)
     assert (tno["all"], tno["train"], tno["test"]) == (names, lists["tno"]["train"], lists["tno"]["test"])
-    road = upstream.standard_splits("roadscene", [*lists["roadscene"]["test"], "FLIR_b", "FLIR_a"])
+    road = splits.standard_splits("roadscene", [*lists["roadscene"]["test"], "FLIR_b", "FLIR_a"])
     assert (road["train"], road["test"]) == (["FLIR_a", "FLIR_b"], lists["roadscene"]["test"])
 
 
 def test_local_copies_have_the_same_splits(data_root):
     for dataset in ("tno", "roadscene"):
         local = json.loads((data_root / dataset / "splits.json").read_text())
-        standard = upstream.standard_splits(dataset, local["all"])
+        standard = splits.standard_splits(dataset, local["all"])
         assert {split: sorted(local[split]) for split in standard} == {k: sorted(v) for k, v in standard.items()}
 
 
 def test_tno_from_its_archive(nowhere, served, monkeypatch):
     folder, address = served
-    files = upstream.manifest()["tno"]["files"]
+    files = splits.manifest()["tno"]["files"]
     unpacked = nowhere / "TNO" / "TNO_Image_Fusion_Dataset"
     for number, (_, pair) in enumerate(sorted(files.items())):
         for side, path in enumerate(pair):
@@ -103,10 +102,10 @@ def test_tno_from_its_archive(nowhere, served, monkeypatch):
             place = unpacked / path if inside else folder / path.removeprefix("cddfuse:")
             _picture(place, number if side else 255 - number)
     _zip(nowhere / "TNO", folder / "1475454")
-    monkeypatch.setattr(upstream, "TNO_URL", f"{address}/1475454")
-    monkeypatch.setattr(upstream, "CDDFUSE_URL", f"{address}/{{path}}")
+    monkeypatch.setattr(splits, "TNO_URL", f"{address}/1475454")
+    monkeypatch.setattr(splits, "CDDFUSE_URL", f"{address}/{{path}}")
     pairs = pair_source("tno", split="test", tfds_dir=nowhere / "records", download=True)
-    assert pairs.names == upstream.manifest()["tno"]["test"]
+    assert pairs.names == splits.manifest()["tno"]["test"]
     for index, name in enumerate(pairs.names):
         number = sorted(files).index(name)
         _, ir, vis = pairs[index]
@@ -115,12 +114,12 @@ def test_tno_from_its_archive(nowhere, served, monkeypatch):
 
 def test_roadscene_from_its_repository(nowhere, served, monkeypatch):
     folder, address = served
-    test = upstream.manifest()["roadscene"]["test"]
+    test = splits.manifest()["roadscene"]["test"]
     for number, name in enumerate([*test, "FLIR_a", "FLIR_b"]):
         _picture(nowhere / "zip" / "RoadScene-ab71420" / "cropinfrared" / f"{name}.jpg", number)
         _picture(nowhere / "zip" / "RoadScene-ab71420" / "crop_LR_visible" / f"{name}.jpg", 255 - number)
     _zip(nowhere / "zip", folder / "ab71420.zip")
-    monkeypatch.setattr(upstream, "ROADSCENE_URL", f"{address}/ab71420.zip")
+    monkeypatch.setattr(splits, "ROADSCENE_URL", f"{address}/ab71420.zip")
     options = {"tfds_dir": nowhere / "records", "download": True}
     assert pair_source("roadscene", split="test", **options).names == test
     train = pair_source("roadscene", split="train", **options)
@@ -134,25 +133,25 @@ def test_coco_from_its_archives(nowhere, served, monkeypatch):
         for number in range(count):
             _picture(nowhere / name / name / f"{number:012}.jpg", 40 * number, shape=(30, 50))
         _zip(nowhere / name, folder / f"{name}.zip")
-    monkeypatch.setattr(upstream, "COCO_URLS", {n: f"{address}/{n}.zip" for n in ("val2017", "train2017")})
+    monkeypatch.setattr(splits, "COCO_URLS", {n: f"{address}/{n}.zip" for n in ("val2017", "train2017")})
     photos = photo_source(tfds_dir=nowhere / "records", download=True)
     names = [f"coco/val2017/{number:012}.jpg" for number in range(2)]
     names += [f"coco/train2017/{number:012}.jpg" for number in range(3)]
     assert photos.names == names
     assert photos[4].shape == (256, 256)
     assert np.all(photos[4] == 80)
-    files = upstream.coco_files({n: nowhere / n for n in ("val2017", "train2017")}, 3)
+    files = splits.coco_files({n: nowhere / n for n in ("val2017", "train2017")}, 3)
     assert [name for name, _ in files] == names[:3]
     assert read_gray(files[2][1]).shape == (30, 50)
 
 
 def test_a_failed_download_is_a_resource_error(nowhere, served, monkeypatch):
     _, address = served
-    monkeypatch.setattr(upstream, "ROADSCENE_URL", f"{address}/absent.zip")
+    monkeypatch.setattr(splits, "ROADSCENE_URL", f"{address}/absent.zip")
     with pytest.raises(ResourceError, match="roadscene"):
         pair_source("roadscene", split="all", tfds_dir=nowhere / "records", download=True)
     (served[0] / "broken.zip").write_bytes(b"PK not a zip")
-    monkeypatch.setattr(upstream, "ROADSCENE_URL", f"{address}/broken.zip")
+    monkeypatch.setattr(splits, "ROADSCENE_URL", f"{address}/broken.zip")
     with pytest.raises(ResourceError, match=r"broken.*\.zip was damaged and has been removed"):
         pair_source("roadscene", split="all", tfds_dir=nowhere / "records", download=True)
 
@@ -186,14 +185,14 @@ def test_nothing_is_downloaded_unasked(nowhere):
 
 def test_archives_that_have_changed_are_refused(tmp_path):
     with pytest.raises(InputError, match="no folder Athena_images"):
-        upstream.tno_pairs(tmp_path, {})
+        splits.tno_pairs(tmp_path, {})
     with pytest.raises(InputError, match="no cropinfrared"):
-        upstream.roadscene_pairs(tmp_path)
+        splits.roadscene_pairs(tmp_path)
     (tmp_path / "x" / "Athena_images").mkdir(parents=True)
-    outside = {key: tmp_path / key for key in upstream.tno_outside_urls()}
+    outside = {key: tmp_path / key for key in splits.tno_outside_urls()}
     with pytest.raises(InputError, match=r"268 TNO files are absent.* and 258 more"):
-        upstream.tno_pairs(tmp_path, outside)
+        splits.tno_pairs(tmp_path, outside)
     _picture(tmp_path / "cropinfrared" / "a.jpg", 1)
     _picture(tmp_path / "crop_LR_visible" / "b.jpg", 1)
     with pytest.raises(InputError, match="without partner: a, b"):
-        upstream.roadscene_pairs(tmp_path)
+        splits.roadscene_pairs(tmp_path)

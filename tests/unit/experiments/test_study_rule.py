@@ -8,8 +8,7 @@ import study_rule
 from small_nets import small_params
 
 from camfuse_jax.images.write import write_picture
-from camfuse_jax.metrics.baselines import BASELINES
-from camfuse_jax.metrics.table import score
+from camfuse_jax.metrics.table import BASELINES, score
 
 
 @pytest.fixture(scope="module")

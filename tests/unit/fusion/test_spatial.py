@@ -13,10 +13,9 @@ from small_nets import NET, parts, small_params
 
 from camfuse_jax import balanced, fuse
 from camfuse_jax.config import FusionConfig, NetConfig, SpatialConfig
-from camfuse_jax.fusion.dispatch import Buckets, Exact, Program
+from camfuse_jax.fusion.dispatch import Buckets, Exact, Program, memory_needed
 from camfuse_jax.fusion.forward import context_of, fuse_unit, image_sums
 from camfuse_jax.fusion.params import Params, with_look
-from camfuse_jax.fusion.tiling import memory_needed
 from camfuse_jax.nets.build import init_autoencoder, init_classifier
 
 LEVEL = 1 / 255

@@ -11,7 +11,7 @@ from small_nets import small_params
 from camfuse_jax import fuse
 from camfuse_jax.config import FusionConfig, SpatialConfig
 from camfuse_jax.errors import ResourceError
-from camfuse_jax.fusion.tiling import memory_needed, pixel_reach, spans, tile_shapes
+from camfuse_jax.fusion.dispatch import memory_needed, pixel_reach, spans, tile_shapes
 
 SIZE = (171, 150)  # of nothing a multiple
 

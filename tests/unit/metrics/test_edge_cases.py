@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.metrics.gray import UndefinedMetricError
+from camfuse_jax.metrics.information import vif
 from camfuse_jax.metrics.protocol import score_image
 from camfuse_jax.metrics.registry import ALL_METRICS, METRICS, check_keys
 from camfuse_jax.metrics.ssim import structural_similarity
-from camfuse_jax.metrics.vif import vif
 
 PATTERNS = {
     "black": lambda h, w, seed: np.zeros((h, w)),

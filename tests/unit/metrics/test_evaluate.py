@@ -12,14 +12,13 @@ from small_nets import small_params
 
 from camfuse_jax.cli import main
 from camfuse_jax.config import Modality
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.data.synthetic import synthetic_pair
-from camfuse_jax.data.workdir import Workdir
 from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import load_params, save_params
 from camfuse_jax.images.read import read_gray
 from camfuse_jax.images.write import write_picture
 from camfuse_jax.metrics import evaluate
-from camfuse_jax.metrics.baselines import average
 from camfuse_jax.metrics.evaluate import (
     choose_weights,
     count_right,
@@ -28,6 +27,7 @@ from camfuse_jax.metrics.evaluate import (
     judge_networks,
     scored_split,
 )
+from camfuse_jax.metrics.table import average
 
 NAMES = ("0", "1", "2", "3", "4")
 

@@ -5,14 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from camfuse_jax.metrics.baselines import BASELINES, average
-from camfuse_jax.metrics.compare import ranks, significance
-from camfuse_jax.metrics.export import markdown
+from camfuse_jax.metrics.compare import markdown, ranks, significance
 from camfuse_jax.metrics.gray import UndefinedMetricError
 from camfuse_jax.metrics.picture import PairFacts, find_targets
 from camfuse_jax.metrics.protocol import score_image
 from camfuse_jax.metrics.registry import METRICS, PICTURE_METRICS
-from camfuse_jax.metrics.table import score, score_methods
+from camfuse_jax.metrics.table import BASELINES, average, score, score_methods
 
 SHAPE = (90, 120)
 

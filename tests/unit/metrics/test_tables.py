@@ -11,11 +11,9 @@ from scipy import stats
 
 from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.images.write import write_picture
-from camfuse_jax.metrics.baselines import BASELINES, average, contrast_preserving_sum, maximum
-from camfuse_jax.metrics.compare import holm, ranks, significance
-from camfuse_jax.metrics.export import csv_text, markdown, write_tables
+from camfuse_jax.metrics.compare import csv_text, holm, markdown, ranks, significance, write_tables
 from camfuse_jax.metrics.protocol import score_image
-from camfuse_jax.metrics.table import score, score_folders
+from camfuse_jax.metrics.table import BASELINES, average, contrast_preserving_sum, maximum, score, score_folders
 
 KEYS = ("EN", "AG", "SCD", "SSIM", "VIF", "NOISE")
 

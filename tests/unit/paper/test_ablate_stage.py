@@ -14,7 +14,7 @@ from small_nets import small_params
 
 import camfuse_jax
 from camfuse_jax.config import ClassifierConfig, Config
-from camfuse_jax.data.workdir import Workdir
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.fusion.params import save_params, with_rule
 from camfuse_jax.images.write import write_picture
 

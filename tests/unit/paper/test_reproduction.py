@@ -29,7 +29,7 @@ from paper.reproduction_table import RETRAINED, WITHOUT_LDF, Result, distance, d
 from small_nets import small_params
 
 from camfuse_jax.config import PRESETS, FusionConfig
-from camfuse_jax.data.workdir import Workdir
+from camfuse_jax.data.records import Workdir
 from camfuse_jax.errors import UsageError
 from camfuse_jax.fusion.fuse import fuse_arrays
 from camfuse_jax.fusion.params import save_params

@@ -6,7 +6,7 @@ from small_nets import small_params
 
 from camfuse_jax.data.synthetic import synthetic_pair
 from camfuse_jax.nets.build import make_encoder
-from camfuse_jax.report.channels import channel_sizes
+from camfuse_jax.report.build import channel_sizes
 
 
 def test_weight_times_standard_deviation():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from camfuse_jax.report.charts import HEIGHT, WIDTH, lines, mirrored_bars
+from camfuse_jax.report.pictures import HEIGHT, WIDTH, lines, mirrored_bars
 
 
 def _points(line):

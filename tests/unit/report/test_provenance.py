@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from camfuse_jax.errors import InputError
-from camfuse_jax.report.provenance import provenance
+from camfuse_jax.report.pictures import provenance
 
 SHAPE = (40, 50)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from camfuse_jax.metrics.table import score_folders
-from camfuse_jax.report.scores import Group, image_groups, metric_groups, significance_rows, standing
+from camfuse_jax.report.page import Group, image_groups, metric_groups, significance_rows, standing
 
 
 @pytest.fixture(scope="module")

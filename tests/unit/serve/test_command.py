@@ -12,7 +12,7 @@ from camfuse_jax.images.bounds import Limits
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.serve import live, server
 from camfuse_jax.serve.request import Bounds
-from camfuse_jax.system.signals import Stop
+from camfuse_jax.system.program import Stop
 
 
 class _View:

@@ -24,7 +24,7 @@ from camfuse_jax.images.write import picture_bytes
 from camfuse_jax.pair.fuse import fuse_frame, to_levels
 from camfuse_jax.pair.swapped import Swap
 from camfuse_jax.report import pictures
-from camfuse_jax.report.provenance import provenance
+from camfuse_jax.report.pictures import provenance
 from camfuse_jax.serve import response
 from camfuse_jax.serve.app import make_app
 from camfuse_jax.serve.request import Bounds

@@ -10,11 +10,11 @@ import pytest
 
 import camfuse_jax
 from camfuse_jax.errors import ResourceError
-from camfuse_jax.system.locks import locked
+from camfuse_jax.system.files import locked
 
 HOLD = """
 import pathlib, sys
-from camfuse_jax.system.locks import locked
+from camfuse_jax.system.files import locked
 with locked(pathlib.Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
     print("held", flush=True)
     sys.stdin.read()

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 import camfuse_jax
-from camfuse_jax.system import signals
+from camfuse_jax.system import program
 from camfuse_jax.system.program import run_program
 
 PROGRAM = """
 import sys, time
-from camfuse_jax.system import signals
+from camfuse_jax.system import program
 try:
-    with signals.handled():
+    with program.handled():
         if sys.argv[1] == "deferred":
-            with signals.deferred() as stopped:
+            with program.deferred() as stopped:
                 print("ready", flush=True)
                 while not stopped():
                     time.sleep(0.01)
@@ -28,7 +28,7 @@ try:
         else:
             print("ready", flush=True)
             time.sleep(60)
-except signals.Stop as stop:
+except program.Stop as stop:
     print("stopped", flush=True)
     sys.exit(stop.exit_code)
 """
@@ -80,19 +80,19 @@ def test_work_that_does_not_end_is_ended_within_five_seconds():
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 143
-    assert signals.PATIENCE_SECONDS - 0.5 < time.monotonic() - started < 5.5
+    assert program.PATIENCE_SECONDS - 0.5 < time.monotonic() - started < 5.5
     assert "goes on from the last checkpoint" in err
 
 
 def test_handlers_are_put_back():
-    before = [signal.getsignal(number) for number in signals.SIGNALS]
-    with signals.handled():
-        assert [signal.getsignal(number) for number in signals.SIGNALS] != before
-    assert [signal.getsignal(number) for number in signals.SIGNALS] == before
+    before = [signal.getsignal(number) for number in program.SIGNALS]
+    with program.handled():
+        assert [signal.getsignal(number) for number in program.SIGNALS] != before
+    assert [signal.getsignal(number) for number in program.SIGNALS] == before
 
 
 def test_without_a_program_around_it_training_sees_no_signal():
-    with signals.deferred() as stopped:
+    with program.deferred() as stopped:
         assert stopped() is None
 
 
@@ -102,15 +102,15 @@ def test_a_signal_that_comes_in_a_callback_is_not_lost():
             signal.raise_signal(signal.SIGTERM)  # what it raises goes nowhere, as in a callback of the collector
 
     begun = time.monotonic()
-    with pytest.raises(signals.Stop), signals.handled():
+    with pytest.raises(program.Stop), program.handled():
         Callback()
         time.sleep(20)
-    assert time.monotonic() - begun < signals.PATIENCE_SECONDS / 2
+    assert time.monotonic() - begun < program.PATIENCE_SECONDS / 2
 
 
 @pytest.mark.parametrize(
     ("stop", "code"),
-    [(signals.Stop(signal.SIGTERM), 143), (signals.Stop(signal.SIGINT), 130), (KeyboardInterrupt(), 130)],
+    [(program.Stop(signal.SIGTERM), 143), (program.Stop(signal.SIGINT), 130), (KeyboardInterrupt(), 130)],
     ids=["SIGTERM", "SIGINT", "Ctrl-C"],
 )
 def test_an_interrupted_command_ends_as_shells_have_it_and_says_what_is_left(capsys, stop, code):

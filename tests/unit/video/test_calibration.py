@@ -12,9 +12,8 @@ from camfuse_jax.images.ranges import RangePolicy
 from camfuse_jax.pair.fuse import fuse_frame
 from camfuse_jax.pair.options import FrameSettings
 from camfuse_jax.pair.prepare import PreparedPair
-from camfuse_jax.video.calibration import calibrate_video
-from camfuse_jax.video.flicker import FlickerControl
-from camfuse_jax.video.frame import Frame
+from camfuse_jax.video.calibration import FlickerControl, calibrate_video
+from camfuse_jax.video.frames import Frame
 
 
 def _pairs(*pairs):

@@ -13,7 +13,7 @@ from camfuse_jax.errors import InputError, ResourceError, UsageError
 from camfuse_jax.images.bounds import Limits
 from camfuse_jax.images.write import write_picture
 from camfuse_jax.pair.options import VideoOptions, is_moving
-from camfuse_jax.video.frame import Matching, turn_upright
+from camfuse_jax.video.frames import Matching, turn_upright
 from camfuse_jax.video.reader import open_reader, pair_by_number
 from camfuse_jax.video.writer import open_writer
 

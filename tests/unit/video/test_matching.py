@@ -2,7 +2,7 @@
 
 import pytest
 
-from camfuse_jax.video.frame import Frame, Matching
+from camfuse_jax.video.frames import Frame, Matching
 
 
 def _match(ir_times, vis_times, *, rates, **options):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from camfuse_jax.video.pipeline import Behind, ahead
+from camfuse_jax.video.fuse import Behind, ahead
 
 
 def _counted(count, taken, error=None):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from camfuse_jax.errors import ResourceError, UsageError
-from camfuse_jax.video.window import Window
+from camfuse_jax.video.live import Window
 
 
 @pytest.fixture
