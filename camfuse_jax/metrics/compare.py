@@ -16,6 +16,8 @@ from camfuse_jax.errors import InputError, UsageError
 from camfuse_jax.metrics.table import MISSING, ScoreTable
 from camfuse_jax.system.files import as_resource_error
 
+ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
+"""Direction in which a metric is better to its sign in a table's head."""
 MEAN_RANKS = {"score": "mean rank", "picture": "picture rank"}
 """Family of metrics to the name of the mean over its ranks."""
 
@@ -175,7 +177,7 @@ def markdown(tables: Sequence[ScoreTable]) -> str:
     grids = []
     for family, rank in MEAN_RANKS.items():
         keys = tables[0].keys_of(family)
-        heads = [f"{key} {_ARROWS[tables[0].metric(key).direction]}".strip() for key in keys]
+        heads = [f"{key} {ARROWS[tables[0].metric(key).direction]}".strip() for key in keys]
         rows = []
         for table in tables:
             own = ranked[table.method] if len(tables) > 1 else {}
@@ -187,9 +189,6 @@ def markdown(tables: Sequence[ScoreTable]) -> str:
         if keys:
             grids.append(_grid("method", heads, [table.method for table in tables], rows))
     return "\n".join([*grids, *protocol_lines(tables[0]), *_undefined_lines(tables), ""])
-
-
-_ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 
 
 def write_tables(

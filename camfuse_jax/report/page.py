@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from camfuse_jax.config import Modality
-from camfuse_jax.metrics.compare import MEAN_RANKS, ranks, significance
+from camfuse_jax.metrics.compare import ARROWS, MEAN_RANKS, ranks, significance
 from camfuse_jax.metrics.picture import PairFacts, target_fates
 from camfuse_jax.metrics.table import ScoreTable
 from camfuse_jax.report import pictures
@@ -221,7 +221,6 @@ def _percent(part: float) -> str:
     return f"{100 * part:.0f} %"
 
 
-ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 _TITLES = {"score": "Scores", "picture": "What a person would complain of"}
 _WORDS = {"higher": "higher is better", "lower": "lower is better", "none": "not ranked"}
 

@@ -152,3 +152,12 @@ def test_words_inside_other_words_do_not_count():
     for stem in ("first", "bird_7", "irene", "vista_2", "mirror"):
         assert without_word(stem, IR_WORDS) is None
         assert without_word(stem, VIS_WORDS) is None
+
+
+def test_pairs_come_in_the_order_of_their_names_however_each_was_found(tmp_path):
+    for kind, names in (("ir", ("b", "a_ir", "c")), ("vis", ("b", "a_vis", "c"))):
+        (tmp_path / kind).mkdir()
+        for name in names:
+            (tmp_path / kind / f"{name}.png").write_bytes(b"")
+    found = find_pairing(tmp_path / "ir", tmp_path / "vis")
+    assert [pair.name for pair in found.pairs] == ["a", "b", "c"]

@@ -13,7 +13,7 @@ from small_nets import NET, parts, small_params
 
 from camfuse_jax import explain, fuse
 from camfuse_jax.config import FusionConfig
-from camfuse_jax.fusion.dispatch import MOST, Buckets, Exact, Program, plan_programs
+from camfuse_jax.fusion.dispatch import MOST, Buckets, Exact, Program, plan_programs, program_for
 
 ROOMY, EXACT = Buckets([Program(40, 40, False)]), Exact()
 SIZES = [(1, 1), (1, 40), (2, 3), (5, 4), (8, 8), (13, 29), (16, 33), (31, 40), (39, 38), (40, 40), (40, 7)]
@@ -147,3 +147,16 @@ def test_many_sizes_compile_once(caplog):
         for size in [(17, 20), (18, 21), (40, 39), (5, 8)]:
             fuse(params, *_pair(size), buckets=buckets)
     assert [record.getMessage() for record in caplog.records if "ompil" in record.getMessage()] == []
+
+
+def test_a_plan_joins_what_is_far_apart_where_there_would_be_too_many():
+    sizes = [(400 * (i + 1), 4000 - 300 * i) for i in range(MOST + 2)]
+    assert len(plan_programs(sizes * 50).programs) == MOST
+    assert len(plan_programs(sizes[:MOST] * 50).programs) == MOST  # none of these is worth joining
+
+
+@pytest.mark.parametrize(("size", "exact"), [((96, 128), True), ((96, 129), False), ((97, 128), False)])
+def test_only_sizes_that_cameras_have_get_a_program_of_their_own(size, exact):
+    program = program_for(*size)
+    assert program.exact == exact
+    assert program.holds(*size)

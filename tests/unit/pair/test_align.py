@@ -153,3 +153,24 @@ def test_wrong_calibrations_are_refused(tmp_path, content):
         (tmp_path / name).write_text(content)
         with pytest.raises(InputError, match="homography"):
             read_homography(tmp_path / name)
+
+
+def test_a_mask_that_is_resized_counts_only_what_is_whole():
+    mask = np.ones((8, 12), bool)
+    mask[2, 5] = False
+    expected = np.ones((4, 6), bool)
+    expected[1, 2] = False
+    np.testing.assert_array_equal(register.shrink_mask(mask, 6), expected)
+    assert not register.resize_mask(mask, 4, 6)[1, 2]
+    assert register.resize_mask(np.ones((8, 12), bool), 4, 6).all()
+    half = np.zeros((8, 12), bool)
+    half[:, :5] = True  # the third column of the result is half of it
+    assert not register.resize_mask(half, 4, 6)[:, 2:].any()
+    assert not register.warp_mask(half, np.array([[1, 0, 0.5], [0, 1, 0], [0, 0, 1]]), 8, 12)[:, 5].any()
+
+
+def test_both_masks_must_hold():
+    one, other = np.array([True, True, False, False]), np.array([True, False, True, False])
+    np.testing.assert_array_equal(register.both(one, other), [True, False, False, False])
+    assert register.both(one, None) is one
+    assert register.both(None, other) is other

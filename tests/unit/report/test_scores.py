@@ -94,3 +94,11 @@ def test_lower_is_better_for_picture_measures():
     (group,) = metric_groups(tables)
     assert [(cell.text, cell.best) for cell in group.rows[0].cells] == [("0.0", True), ("9.0", False), ("0.0", True)]
     assert [cell.rank for cell in group.rows[0].cells] == ["1", "3", "2"]
+
+
+def test_a_head_says_which_way_is_better():
+    rng = np.random.default_rng(0)
+    pairs = [("a", *rng.integers(0, 256, (2, 64, 64), dtype=np.uint8))]
+    tables = score_folders(pairs, {}, others={"copy": {"a": pairs[0][1]}}, metrics=("EN", "CLIP"), baselines=False)
+    rows = [row for group in metric_groups(tables) for row in group.rows]
+    assert [(row.head, row.better) for row in rows] == [("EN ↑", "higher is better"), ("CLIP ↓", "lower is better")]
