@@ -24,7 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
     What is published, slow and exact is tested as users compile it: slow tests, and runs that name another mark.
     """
     if config.option.markexpr == "not slow":
-        os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        os.environ["XLA_FLAGS"] += (
+            " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+            " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        )
 
 
 # A compilation inside an example takes longer than any sensible deadline; the same examples every time.

@@ -105,7 +105,7 @@ def _onnxruntime(content: bytes) -> Network:
 
 
 def _openvino(content: bytes) -> Network:
-    openvino = _import_openvino()
+    openvino = import_openvino()
     core = openvino.Core()
     # Not its own choice of precision, which is bfloat16 where the processor has it, and another image.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -113,7 +113,7 @@ def _openvino(content: bytes) -> Network:
     return lambda ir, vis: model([ir, vis])[0]
 
 
-def _import_openvino() -> Any:
+def import_openvino() -> Any:
     """OpenVINO without its telemetry, which would fork this process and report to an analytics service.
 
     There is no variable that switches it off, only a file in the user's home. Where the package openvino_telemetry

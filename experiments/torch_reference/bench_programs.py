@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from camfuse_jax.errors import UsageError
+from camfuse_jax.export.runtimes import import_openvino
 from camfuse_jax.fusion.params import Params, load_params
 from torch_reference.bench_worker import Case
 
@@ -139,9 +140,7 @@ def _onnxruntime(case: Case) -> Program:
 
 
 def _openvino(case: Case) -> Program:
-    import openvino
-
-    core = openvino.Core()
+    core = import_openvino().Core()
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if case.threads:
         settings["INFERENCE_NUM_THREADS"] = case.threads
