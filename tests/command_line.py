@@ -15,9 +15,10 @@ PACKAGE_ROOT = Path(camfuse_jax.__file__).parents[1]
 
 def environment(cache):
     """What a user's shell has, and a folder where compiled programs are kept between calls."""
-    inherited = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag]
     return {
-        **inherited,
+        **os.environ,
+        "XLA_FLAGS": " ".join(flags),
         "PYTHONPATH": str(PACKAGE_ROOT),
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
